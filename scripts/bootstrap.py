@@ -105,6 +105,8 @@ def install(lock: Path) -> Callable[[], None]:
         make_environment()
         if install_uv():
             command = [*uv_command(), "pip", "install", "--require-hashes", "-r", str(lock)]
+            # Its bars are for a person; in a log the list of packages would drown the rest.
+            command += [] if sys.stdout.isatty() else ["--quiet"]
             if succeeds(command):
                 return
             print("uv could not install them; trying pip.", flush=True)

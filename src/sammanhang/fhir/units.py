@@ -2,8 +2,13 @@
 
 from __future__ import annotations
 
+import gzip
+import json
 from functools import cache, lru_cache
+from pathlib import Path
 from typing import Any
+
+_COMMON = Path(__file__).parent / "r4" / "units.json.gz"
 
 
 @cache
@@ -13,12 +18,30 @@ def _registry() -> Any:
     return PintUcumRegistry()
 
 
+@cache
+def _common() -> dict[str, list[Any]]:
+    """The commonest units, worked out when the models were generated: the registry takes two seconds
+    to start, which most processes never need."""
+    if not _COMMON.exists():
+        return {}
+    table: dict[str, list[Any]] = json.loads(gzip.decompress(_COMMON.read_bytes()))
+    return table
+
+
 @lru_cache(maxsize=4096)
 def canonical(unit: str) -> tuple[float, float, str] | None:
     """(factor, offset, canonical unit): `x unit = x · factor + offset canonical`.
 
     None when the text is not a UCUM unit, or when its scale is not linear (pH, decibel).
     """
+    known = _common().get(unit)
+    if known is not None:
+        return known[0], known[1], known[2]
+    return work_out(unit)
+
+
+def work_out(unit: str) -> tuple[float, float, str] | None:
+    """As `canonical`, from the unit registry itself."""
     if len(unit) > 60:
         return None
     try:

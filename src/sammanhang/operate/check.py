@@ -8,6 +8,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
+from sammanhang.kernel.errors import Invalid
 from sammanhang.kernel.settings import Settings
 from sammanhang.operate.progress import Progress
 from sammanhang.operate.run import open_database
@@ -62,10 +63,14 @@ def _fault(path: Path) -> str:
 
 
 def _resource_fault(text: bytes) -> str:
-    from sammanhang.fhir import validate
+    from sammanhang.fhir.decode import decode
 
-    issues = [issue for issue in validate(text) if issue.severity in ("error", "fatal")]
-    return "; ".join(f"{issue.expression}: {issue.en}" for issue in issues)
+    try:
+        decode(text)
+    except Invalid as fault:
+        found = [f"{issue.expression}: {issue.en}" for issue in fault.issues]
+        return "; ".join(found) or fault.en
+    return ""
 
 
 def _check_migrations(dsn: str) -> Result:

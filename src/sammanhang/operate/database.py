@@ -33,9 +33,12 @@ from sammanhang.operate.errors import (
     DataFolderUnusable,
     DiskFull,
     OperateError,
+    folder_fault,
+    telling_line,
 )
 from sammanhang.operate.postmaster import (
     SOCKET,
+    clean_environment,
     die_with_parent,
     is_alive,
     remove_stale_files,
@@ -47,7 +50,7 @@ from sammanhang.operate.tuning import HBA, configuration
 
 NAME = "sammanhang"
 _SOCKET_PATH_LIMIT = 107
-_ROOM_NEEDED = 200 * 1024 * 1024
+_ROOM_NEEDED = 200_000_000
 _START_SECONDS = 120.0
 _STOP_SECONDS = 60.0
 _LINGERING_SECONDS = 15.0
@@ -168,7 +171,7 @@ class EmbeddedDatabase:
             probe.write_text("x", encoding="utf-8")
             probe.unlink()
         except OSError as fault:
-            raise _folder_fault(self.folder, fault) from fault
+            raise folder_fault(self.folder, fault) from fault
 
     def _take_lock(self) -> None:
         """One run per data folder; the system lets go of the lock however a run ends."""
@@ -287,7 +290,7 @@ class EmbeddedDatabase:
                 stdout=log,
                 stderr=log,
                 cwd="/",
-                env=_environment(),
+                env=clean_environment(),
                 # Ctrl-C in the terminal is ours to handle: the server stops after its clients.
                 start_new_session=True,
                 preexec_fn=die_with_parent if self.dies_with_parent else None,
@@ -314,7 +317,7 @@ class EmbeddedDatabase:
             if self._is_full():
                 raise self.why_stopped() from fault
             raise DatabaseUnreachable(
-                f"The embedded database was started but does not answer: {_one_line(str(fault))}."
+                f"The embedded database was started but does not answer: {telling_line(str(fault))}."
             ) from fault
 
     def _fault(self, said: str) -> OperateError:
@@ -325,11 +328,11 @@ class EmbeddedDatabase:
             )
         if "Permission denied" in said or "wrong ownership" in said or "permissions" in said:
             return DataFolderUnusable(
-                f"The database cannot use {self.cluster}: {_one_line(said)}; "
+                f"The database cannot use {self.cluster}: {telling_line(said)}; "
                 "it must belong to the account that runs it."
             )
         return DatabaseUnreachable(
-            f"The embedded database could not start: {_one_line(said)}. Its log is {self.log}."
+            f"The embedded database could not start: {telling_line(said)}. Its log is {self.log}."
         )
 
     def _is_full(self) -> bool:
@@ -359,7 +362,7 @@ class EmbeddedDatabase:
             stdin=subprocess.DEVNULL,
             capture_output=True,
             cwd="/",
-            env=_environment(),
+            env=clean_environment(),
             check=False,
             **self._as_account(),
         )
@@ -389,26 +392,3 @@ def _conninfo(socket_folder: Path, name: str) -> str:
     return make_conninfo(
         host=str(socket_folder), port=5432, user=NAME, dbname=name, connect_timeout=10
     )
-
-
-def _environment() -> dict[str, str]:
-    """Ours without PG* variables, which would change what the database programs do."""
-    kept = {name: value for name, value in os.environ.items() if not name.startswith("PG")}
-    return kept | {"LC_ALL": "C", "TZ": "UTC"}
-
-
-def _folder_fault(folder: Path, fault: OSError) -> OperateError:
-    if fault.errno in (28, 122):  # ENOSPC, EDQUOT
-        return DiskFull(f"The disk that holds {folder} is full: make room and start again.")
-    return DataFolderUnusable(
-        f"The data folder {folder} cannot be written: {fault.strerror}; "
-        "give another one with SAMMANHANG_DATA."
-    )
-
-
-def _one_line(said: str) -> str:
-    """The most telling line of what a database program said."""
-    lines = [line.strip() for line in said.splitlines() if line.strip()]
-    telling = [line for line in lines if "FATAL" in line or "PANIC" in line or "error" in line]
-    line = (telling or lines or ["it gave no reason"])[0]
-    return line.split("FATAL:")[-1].split("PANIC:")[-1].strip().rstrip(".")

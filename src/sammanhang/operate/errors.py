@@ -11,6 +11,9 @@ OperateError            1
 
 from __future__ import annotations
 
+import errno
+from pathlib import Path
+
 from sammanhang.kernel.errors import SammanhangError
 
 
@@ -54,3 +57,21 @@ class DataFolderBusy(OperateError):
     """Another run already uses the data folder."""
 
     exit_code = 4
+
+
+def folder_fault(folder: Path, fault: OSError) -> OperateError:
+    """The error for a data folder that the system would not let us write."""
+    if fault.errno in (errno.ENOSPC, errno.EDQUOT):
+        return DiskFull(f"The disk that holds {folder} is full: make room and start again.")
+    return DataFolderUnusable(
+        f"The data folder {folder} cannot be written: {fault.strerror}; "
+        "give another one with SAMMANHANG_DATA."
+    )
+
+
+def telling_line(said: str) -> str:
+    """The most telling line of what a database program said."""
+    lines = [line.strip() for line in said.splitlines() if line.strip()]
+    telling = [line for line in lines if "FATAL" in line or "PANIC" in line or "error" in line]
+    line = (telling or lines or ["it gave no reason"])[0]
+    return line.split("FATAL:")[-1].split("PANIC:")[-1].strip().rstrip(".")

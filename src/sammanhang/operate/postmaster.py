@@ -63,6 +63,12 @@ def is_alive(pid: int) -> bool:
     return state not in "ZX"
 
 
+def clean_environment() -> dict[str, str]:
+    """Our environment without PG* variables, which would change what the database programs do."""
+    kept = {name: value for name, value in os.environ.items() if not name.startswith("PG")}
+    return kept | {"LC_ALL": "C", "TZ": "UTC"}
+
+
 def die_with_parent() -> None:
     """Ask the system to interrupt this process should the one that started it be killed."""
     if _libc is not None:

@@ -16,6 +16,7 @@ from dataclasses import dataclass
 from sammanhang.kernel.settings import Settings
 from sammanhang.operate.database import EmbeddedDatabase
 from sammanhang.operate.errors import OperateError, PortInUse
+from sammanhang.operate.listening import ABSENT, Shares
 from sammanhang.operate.stopping import DRAIN_SECONDS, Stopped
 
 APPLICATION = "sammanhang.web.app:create_app"
@@ -81,6 +82,7 @@ class Server:
         self.application = application
         self._workers: list[_Worker] = []
         self._early_deaths = 0
+        self._shares = Shares.create(settings.processes)
 
     def run(self, on_ready: Callable[[], None], say: Callable[[str], None]) -> None:
         """Serve until `Stopped` is raised; workers are drained before this returns or raises.
@@ -90,8 +92,8 @@ class Server:
         """
         announced = False
         try:
-            for _ in range(self.settings.processes):
-                self._workers.append(self._start_worker())
+            for place in range(self.settings.processes):
+                self._workers.append(self._start_worker(place))
             while True:
                 self._look(say)
                 if not announced and all(worker.ready for worker in self._workers):
@@ -100,12 +102,13 @@ class Server:
         finally:
             self._drain()
 
-    def _start_worker(self) -> _Worker:
+    def _start_worker(self, place: int) -> _Worker:
         reading, writing = os.pipe()
-        handed = (self.listening.fileno(), writing)
+        handed = (self.listening.fileno(), writing, self._shares.fd)
+        numbers = (*handed, place, self.settings.processes)
         program = [sys.executable, "-m", "sammanhang.operate.worker", self.application]
         process = subprocess.Popen(
-            [*program, *map(str, handed)],
+            [*program, *map(str, numbers)],
             pass_fds=handed,
             stdin=subprocess.DEVNULL,
             # Ctrl-C goes to us alone; we stop the workers in order.
@@ -128,7 +131,7 @@ class Server:
         for place, worker in enumerate(self._workers):
             code = worker.process.poll()
             if code is not None:
-                self._workers[place] = self._replace(worker, code, say)
+                self._workers[place] = self._replace(worker, place, code, say)
 
     def _hear(self, pipe: int) -> None:
         worker = next(worker for worker in self._workers if worker.ready_pipe == pipe)
@@ -141,7 +144,8 @@ class Server:
             # Closed without a word: it is ending, and its exit code will tell.
             time.sleep(0.05)
 
-    def _replace(self, dead: _Worker, code: int, say: Callable[[str], None]) -> _Worker:
+    def _replace(self, dead: _Worker, place: int, code: int, say: Callable[[str], None]) -> _Worker:
+        self._shares.set(place, ABSENT)
         if dead.ready_pipe >= 0:
             os.close(dead.ready_pipe)
             dead.ready_pipe = -1
@@ -154,7 +158,7 @@ class Server:
                 )
         say(f"A server process ended ({_ending(code)}); starting another.")
         time.sleep(_RESTART_PAUSE)
-        return self._start_worker()
+        return self._start_worker(place)
 
     def _drain(self) -> None:
         """Ask every worker to finish what it has begun and end; insist when it takes too long."""

@@ -7,6 +7,7 @@ import json
 from pathlib import Path
 from typing import Any
 
+from ..units import work_out
 from .definitions import CORE, Definitions
 from .indexes import Indexes
 
@@ -57,7 +58,7 @@ def _write(path: Path, doc: Any) -> None:
 
 
 def write_tables(d: Definitions, indexes: Indexes, target: Path) -> None:
-    """Writes structures.json.gz, valuesets.json.gz, codesystems.json.gz and search.json.gz."""
+    """Writes structures.json.gz, valuesets, codesystems, units and search."""
     profiles = {sd["url"]: compact(sd) for sd in d.profiles}
     for path in sorted(d.folder.glob("StructureDefinition-*.json")):
         sd = json.loads(path.read_text("utf-8"))
@@ -75,6 +76,13 @@ def write_tables(d: Definitions, indexes: Indexes, target: Path) -> None:
                 grouped.setdefault(system, []).append(code)
             valuesets[url] = grouped
     _write(target / "valuesets.json.gz", valuesets)
+    units = {
+        c["code"]: found
+        for include in d.valuesets["http://hl7.org/fhir/ValueSet/ucum-common"]["compose"]["include"]
+        for c in include.get("concept", [])
+        if (found := work_out(c["code"])) is not None
+    }
+    _write(target / "units.json.gz", units)
     codesystems: dict[str, Any] = {}
     for url, cs in sorted(d.codesystems.items()):
         if cs.get("content") != "complete" or not url.startswith(("http://hl7.org/fhir", "http://terminology.hl7.org")):

@@ -10,6 +10,7 @@ import sys
 import time
 from collections import namedtuple
 from pathlib import Path
+from typing import Any
 
 import psycopg
 import pytest
@@ -147,7 +148,7 @@ def test_a_stranger_with_the_old_process_number_is_left_alone(data_folder: Path)
         stranger.wait()
 
 
-def account_options() -> dict[str, object]:
+def account_options() -> dict[str, Any]:
     found = account_module.unprivileged_account()
     return dict(found.process_options()) if found else {}
 

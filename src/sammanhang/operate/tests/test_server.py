@@ -10,7 +10,9 @@ import subprocess
 import sys
 import threading
 import time
+from collections import Counter
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import httpx
@@ -99,6 +101,18 @@ def test_workers_do_not_outlive_a_killed_supervisor() -> None:
         while any(is_alive(pid) for pid in pids):
             assert time.monotonic() < patience
             time.sleep(0.05)
+
+
+def test_clients_that_come_at_once_are_shared_evenly() -> None:
+    with served() as (run, base):
+        assert line(run).startswith("ready")
+        clients = [httpx.Client() for _ in range(8)]
+        with ThreadPoolExecutor(8) as pool:
+            pids = list(pool.map(lambda client: client.get(f"{base}/pid").text, clients))
+        shares = sorted(Counter(pids).values())
+        assert len(shares) == 2 and shares[0] >= 2, shares
+        for client in clients:
+            client.close()
 
 
 def test_an_application_that_cannot_start_ends_the_run() -> None:

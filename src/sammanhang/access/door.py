@@ -1,0 +1,384 @@
+"""The door: `open_record(actor, patient, purpose)` is the only way to a patient's data.
+
+The law is evaluated once, the decision becomes a scope that every query carries (as SQL predicates
+and as row-level security), and the opening is in the trace before anything is shown. A record handed
+out can only see what the decision allows.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+from sammanhang.fhir.decode import trusted
+from sammanhang.fhir.indexing import coded, self_hash
+from sammanhang.kernel.content import content
+from sammanhang.kernel.errors import Refused, Unauthenticated
+from sammanhang.store.database import EVERYTHING, Database, Scope
+from sammanhang.store.types import NAME, NUMBER, table
+
+from .actor import Actor
+from .audit import AuditLog, Entry, stamp
+from .rules import Block, Decision, Facts, decide
+
+PROTECTED_SYSTEM = "http://hl7.se/fhir/ig/base/CodeSystem/SecurityLabel"
+PROTECTED_CODES = ("sekretessmarkering", "skyddadFolkbokforing")
+PROTECTED = frozenset(coded(PROTECTED_SYSTEM, c)[1] for c in PROTECTED_CODES)
+CONSENT_KIND = "http://sammanhang.se/fhir/CodeSystem/consent-kind"
+
+
+@dataclass(frozen=True, slots=True)
+class Stored:
+    """A stored version: type, id, version, when, who owns it, and its bytes."""
+
+    type: str
+    id: str
+    version: int
+    updated: datetime
+    provider: int | None
+    unit: int | None
+    body: bytes
+
+    @property
+    def resource(self) -> Any:
+        """The decoded resource."""
+        return trusted(self.body, self.type)
+
+
+# sources_and_relations: who holds data on the patient, who has them in care, blocks and consents
+_FACTS = """
+SELECT 1, pr.id, un.id, bool_or(r.care_until > now() AND r.unit = %(unit)s), NULL::bytea, NULL::bigint[]
+  FROM store.resource r LEFT JOIN store.party pr ON pr.number = r.provider
+       LEFT JOIN store.party un ON un.number = r.unit
+ WHERE r.patient = %(patient)s GROUP BY 2, 3
+UNION ALL
+SELECT 2, NULL, NULL, NULL, r.body, NULL FROM store.other r
+ WHERE r.patient = %(patient)s AND r.type = %(consent)s
+UNION ALL
+SELECT 3, r.id, NULL, NULL, r.body, r.labels FROM store.patient r WHERE r.self = %(patient)s AND r.type = %(type)s
+UNION ALL
+SELECT 4, d.reason, NULL, NULL, NULL, NULL FROM access.declared d
+ WHERE d.patient = %(patient)s AND d.actor = %(actor)s AND d.assignment = %(assignment)s AND d.until > now()
+"""
+
+
+@dataclass
+class Record:
+    """A patient's data as this actor may see it. Made only by `Doors.open_record`."""
+
+    doors: Doors
+    actor: Actor
+    patient_id: str
+    patient: Any
+    decision: Decision
+    facts: Facts
+    scope: Scope
+    purpose: str | None
+    request: str | None = None
+    names: dict[int, str] = field(default_factory=dict)
+
+    @property
+    def patient_self(self) -> int:
+        return self_hash("Patient", self.patient_id)
+
+    async def resources(
+        self,
+        *types: str,
+        limit: int = 2000,
+        before: datetime | None = None,
+        tokens: Sequence[Sequence[int]] = (),
+    ) -> list[Stored]:
+        """Rows of the record of these types, newest first; one query.
+
+        `tokens` is an AND of ORs of search tokens (see `fhir.indexing`). No trace of its own: opening
+        the record left one.
+        """
+        where, args = predicate(self.scope, "r")
+        tables = {table(t) for t in types}
+        source = tables.pop() if len(tables) == 1 else "store.resource"
+        sql = (
+            f"SELECT r.type, r.id, r.version, r.updated, r.provider, r.unit, r.body FROM {source} r"
+            f" WHERE r.patient = %s AND r.type = ANY(%s::smallint[]) AND {where}"
+        )
+        values: list[Any] = [self.patient_self, _numbers(NUMBER[t] for t in types), *args]
+        for any_of in tokens:
+            sql += " AND (r.tokens || '{}'::bigint[]) && %s::bigint[]"
+            values.append(_numbers(any_of))
+        if before is not None:
+            sql += " AND r.occurred < %s"
+            values.append(before)
+        sql += " ORDER BY r.occurred DESC NULLS LAST, r.self LIMIT %s"
+        values.append(limit)
+        async with self.doors.database.reading(self.scope) as connection:
+            self.doors.database.queries += 1
+            cursor = await connection.quick.execute(sql, values)
+            rows = await cursor.fetchall()
+        return [Stored(NAME[r[0]], *r[1:]) for r in rows]
+
+    async def party_name(self, number: int | None) -> str | None:
+        """The HSA-id of a row's provider or unit."""
+        return await self.doors.database.party_name(number)
+
+
+def _numbers(values: Iterable[int]) -> str:
+    return "{" + ",".join(map(str, values)) + "}"
+
+
+def predicate(scope: Scope, alias: str) -> tuple[str, list[Any]]:
+    """The first wall: the scope as an SQL condition on a resource row, with its arguments.
+
+    Row-level security says the same again (store/migrations/0001); the matrix test holds them equal.
+    """
+    if scope.everything:
+        return "true", []
+    a = alias
+    parts = [f"({a}.patient IS NULL AND ({a}.provider IS NULL OR {a}.provider = ANY(%s::int[])))"]
+    args: list[Any] = [_numbers(scope.providers)]
+    if scope.register:
+        parts.append(f"{a}.type = {NUMBER['Patient']}")
+    own = [f"{a}.provider = ANY(%s::int[])"]
+    args.append(_numbers(scope.providers))
+    if scope.patients != "*":
+        own.append(f"({a}.patient = ANY(%s::bigint[]) OR {a}.also && %s::bigint[])")
+        args += [_numbers(scope.patients)] * 2  # type: ignore[arg-type]
+    if scope.hidden_units:
+        own.append(f"({a}.unit = ANY(%s::int[])) IS NOT TRUE")
+        args.append(_numbers(scope.hidden_units))
+    if scope.hidden_labels:
+        own.append(f"({a}.labels && %s::bigint[]) IS NOT TRUE")
+        args.append(_numbers(scope.hidden_labels))
+    parts.append("(" + " AND ".join(own) + ")")
+    return "(" + " OR ".join(parts) + ")", args
+
+
+@dataclass
+class Doors:
+    """Opens records and registers; one per process."""
+
+    database: Database
+    audit: AuditLog
+
+    def entry(self, actor: Actor, action: str, **more: Any) -> Entry:
+        """An audit entry with who and where filled in."""
+        a = actor.assignment
+        return Entry(
+            at=stamp(datetime.now(UTC)),
+            actor=actor.id,
+            action=action,
+            assignment=a.id if a else None,
+            unit=a.unit if a else None,
+            provider=a.provider if a else actor.provider,
+            **more,
+        )
+
+    async def facts(self, actor: Actor, patient_id: str) -> tuple[Facts, Any]:
+        """What the law needs to know, and the Patient (None when there is none); one query."""
+        a = actor.assignment
+        unit = await self.database.party(a.unit) if a else None
+        patient = self_hash("Patient", patient_id)
+        async with self.database.reading(EVERYTHING) as connection:
+            self.database.queries += 1
+            cursor = await connection.quick.execute(
+                _FACTS,
+                {
+                    "unit": unit if unit is not None else -1,
+                    "patient": patient,
+                    "consent": NUMBER["Consent"],
+                    "type": NUMBER["Patient"],
+                    "actor": actor.id,
+                    "assignment": a.id if a else "",
+                },
+            )
+            rows = await cursor.fetchall()
+        sources: set[tuple[str, str]] = set()
+        relation, declared, consented, blocks = False, None, set(), []
+        person: Any = None
+        protected = False
+        for kind, one, two, in_care, body, labels in rows:
+            if kind == 1:
+                relation = relation or bool(in_care)
+                if one is not None:
+                    sources.add((one, two or ""))
+            elif kind == 2:
+                _consent(trusted(body, "Consent"), consented, blocks)
+            elif kind == 3 and one == patient_id:
+                person = trusted(body, "Patient")
+                protected = bool(PROTECTED & set(labels or ()))
+            elif kind == 4:
+                declared = one
+        facts = Facts(
+            exists=person is not None,
+            sources=frozenset(sources),
+            relation=relation,
+            declared=declared,
+            consented=frozenset(consented),
+            blocks=tuple(blocks),
+            protected=protected,
+            at=datetime.now(UTC),
+        )
+        return facts, person
+
+    async def open_record(
+        self, actor: Actor, patient_id: str, purpose: str | None = None, *, request: str | None = None
+    ) -> Record:
+        """The record of a patient as this actor may see it; the opening is durable in the trace.
+
+        Raises `Refused` with the rule when the law says no. An absent patient is refused in the same
+        words as one the actor has no relation with.
+        """
+        facts, person = await self.facts(actor, patient_id)
+        if actor.kind == "resident" and actor.id != f"Patient/{patient_id}":
+            facts = Facts(exists=False)
+        decision = decide(actor, facts)
+        if decision.effect == "deny" or person is None:
+            if decision.effect == "permit":
+                decision = decide_absent(actor)
+            await self.audit.record(
+                self.entry(
+                    actor, "refuse", patient=patient_id, rule=decision.rule, purpose=purpose,
+                    what=f"Patient/{patient_id}", outcome="refused", request=request,
+                )  # fmt: skip
+            )
+            raise RecordRefused(decision, patient_id)
+        scope = await self.scope_of(decision, (self_hash("Patient", patient_id),))
+        await self.audit.record(
+            self.entry(
+                actor, "open", patient=patient_id, rule=decision.rule,
+                purpose=purpose or facts.declared, what=f"Patient/{patient_id}", request=request,
+            )  # fmt: skip
+        )
+        return Record(self, actor, patient_id, person, decision, facts, scope, purpose, request)
+
+    async def scope_of(self, decision: Decision, patients: tuple[int, ...] | str) -> Scope:
+        """A decision as the scope the store understands."""
+        if decision.everything:
+            return EVERYTHING
+        providers = [await self.database.party(p) for p in sorted(decision.owners)]
+        units = [await self.database.party(u) for u in sorted(decision.hidden_units)]
+        return Scope(
+            register=True,
+            patients=patients,
+            providers=tuple(p for p in providers if p is not None),
+            hidden_units=tuple(u for u in units if u is not None),
+        )
+
+    async def search_scope(self, actor: Actor) -> Scope:
+        """What an actor may search without naming a patient: the register, common data, and the
+        records of the patients in their unit's care."""
+        if actor.everything:
+            return EVERYTHING
+        if actor.kind == "resident":
+            record = await self.open_record(actor, actor.id.removeprefix("Patient/"))
+            return record.scope
+        if actor.kind == "client":
+            if actor.provider is None:
+                raise Refused("The client belongs to no care provider.", rule="R2")
+            number = await self.database.party(actor.provider)
+            return Scope(register=True, patients="*", providers=(number,) if number else ())
+        refused = decide_without_patient(actor)
+        if refused is not None:
+            raise RecordRefused(refused, None)
+        assert actor.assignment is not None
+        number = await self.database.party(actor.assignment.provider)
+        return Scope(register=True, patients=(), providers=(number,) if number else ())
+
+    async def patients_of_unit(self, actor: Actor, limit: int = 500) -> list[int]:
+        """`self` of the patients in the care of the actor's unit now."""
+        if actor.assignment is None:
+            return []
+        unit = await self.database.party(actor.assignment.unit)
+        async with self.database.reading(EVERYTHING) as connection:
+            self.database.queries += 1
+            cursor = await connection.quick.execute(
+                "SELECT DISTINCT patient FROM store.resource WHERE unit = %s AND care_until > now()"
+                " AND patient IS NOT NULL LIMIT %s",
+                (unit, limit),
+            )
+            return [r[0] for r in await cursor.fetchall()]
+
+    async def declare(self, actor: Actor, patient_id: str, reason: str) -> None:
+        """R3: the actor says why they need the record; in force for the hours the content says.
+
+        Raises `Refused` for a reason that is not among the content's.
+        """
+        rules = content("rules/reasons")
+        if actor.assignment is None or actor.loa < 3:
+            raise Refused("An assignment is needed.", "Ett uppdrag behövs.", rule="R1")
+        if reason not in rules["reasons"]:
+            raise Refused("That reason is not known.", "Det skälet finns inte.", rule="R3")
+        until = datetime.now(UTC) + timedelta(hours=rules["hours"])
+        await self.audit.record(
+            self.entry(actor, "declare", patient=patient_id, rule="R3", purpose=reason)
+        )
+        async with self.database.writing() as connection:
+            await connection.execute(
+                "INSERT INTO access.declared (actor, assignment, patient, reason, until)"
+                " VALUES (%s, %s, %s, %s, %s)",
+                (actor.id, actor.assignment.id, self_hash("Patient", patient_id), reason, until),
+            )
+
+
+class RecordRefused(Refused):
+    """The law refuses this record; carries the decision, so that the page can show the way forward."""
+
+    def __init__(self, decision: Decision, patient_id: str | None) -> None:
+        super().__init__(decision.en, decision.sv, rule=decision.rule)
+        self.decision = decision
+        self.patient_id = patient_id
+
+
+def decide_absent(actor: Actor) -> Decision:
+    """The refusal for a patient who is not there: the one a stranger's record would give."""
+    if actor.everything:
+        return Decision("deny", "ABSENT", "Patienten finns inte.", "There is no such patient.")
+    return decide(
+        Actor(actor.kind, actor.id, actor.name, actor.loa, actor.assignment), Facts(exists=False)
+    )
+
+
+def decide_without_patient(actor: Actor) -> Decision | None:
+    """The refusal that stands whoever the patient is (R1, role), or None."""
+    decision = decide(actor, Facts(exists=True, relation=True))
+    return decision if decision.effect == "deny" else None
+
+
+def _consent(c: Any, consented: set[str], blocks: list[Block]) -> None:
+    """Reads one Consent: a permit for a provider, or a block on a unit or provider."""
+    if c.status != "active" or c.provision is None:
+        return
+    kinds = {
+        coding.code
+        for category in c.category or ()
+        for coding in category.coding or ()
+        if coding.system == CONSENT_KIND
+    }
+    period = c.provision.period
+    if period is not None and period.end is not None:
+        from sammanhang.fhir.dates import bounds
+
+        if bounds(period.end)[1] < datetime.now(UTC):
+            return
+    parties = [
+        a.reference.reference.removeprefix("Organization/")
+        for a in c.provision.actor or ()
+        if a.reference is not None and a.reference.reference
+    ]
+    if c.provision.type == "permit":
+        consented.update(parties)
+    elif c.provision.type == "deny":
+        blocks += [Block("inner" if "inre-sparr" in kinds else "outer", p) for p in parties]
+
+
+async def together(*work: Any) -> list[Any]:
+    """Awaits several queries at once, each on a connection of its own."""
+    return list(await asyncio.gather(*work))
+
+
+def need_actor(actor: Actor | None) -> Actor:
+    """The actor, or `Unauthenticated`."""
+    if actor is None:
+        raise Unauthenticated("Log in first.", "Logga in först.")
+    return actor

@@ -1,0 +1,44 @@
+"""What every request handler stands on, made once per process."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from sammanhang.kernel.settings import Settings
+from sammanhang.store.database import Database
+
+from .audit import AuditLog
+from .door import Doors
+
+
+@dataclass
+class Services:
+    """Settings, database, trace and doors of one process."""
+
+    settings: Settings
+    database: Database
+    audit: AuditLog
+    doors: Doors
+
+    @classmethod
+    def make(cls, settings: Settings, dsn: str) -> Services:
+        """Not yet connected: call `open` inside the running loop."""
+        database = Database(dsn, readers=settings.pool_size, query_seconds=settings.query_seconds)
+        audit = AuditLog(database)
+        return cls(settings, database, audit, Doors(database, audit))
+
+    async def open(self) -> None:
+        """Connects and starts the trace; raises `Unavailable`."""
+        await self.database.open()
+        self.audit.start()
+
+    async def close(self) -> None:
+        """Commits what waits in the trace, then disconnects."""
+        await self.audit.stop()
+        await self.database.close()
+
+    @property
+    def base_url(self) -> str:
+        """Where people reach this server, without a trailing slash."""
+        s = self.settings
+        return (s.base_url or f"http://{s.host}:{s.port}").rstrip("/")

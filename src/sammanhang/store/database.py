@@ -1,0 +1,196 @@
+"""Connections: readers behind the wall, writers that own the tables.
+
+A reader's session carries a *scope*, what row-level security lets it see. It is set when it differs
+from what the connection last had, so that a stream of requests by one client costs nothing extra. The
+only way to a reader is `Database.reading(scope)`: there is no connection without a scope.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Iterable
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from typing import Any
+
+import psycopg
+from psycopg_pool import AsyncConnectionPool, PoolTimeout
+
+from sammanhang.kernel.errors import TooCostly, Unavailable
+
+
+@dataclass(frozen=True, slots=True)
+class Scope:
+    """What a reader may see, as the wall understands it; made by the door (`access.door`).
+
+    everything     no wall at all: the system's own work and clients trusted with the whole record
+    register       may look up people in the population register (Patient rows)
+    patients       "*" or the `self` numbers of the patients whose records are open
+    providers      numbers of the care providers whose rows may be seen
+    hidden_units   numbers of units whose rows are blocked (inner block)
+    hidden_labels  hashes of security labels that hide a row
+    """
+
+    everything: bool = False
+    register: bool = False
+    patients: tuple[int, ...] | str = ()
+    providers: tuple[int, ...] = ()
+    hidden_units: tuple[int, ...] = ()
+    hidden_labels: tuple[int, ...] = ()
+
+    def settings(self) -> tuple[str, str, str, str, str, str]:
+        patients = self.patients if isinstance(self.patients, str) else _array(self.patients)
+        return (
+            "on" if self.everything else "",
+            "on" if self.register else "",
+            patients,
+            _array(self.providers),
+            _array(self.hidden_units),
+            _array(self.hidden_labels),
+        )
+
+
+def _array(numbers: Iterable[int]) -> str:
+    return "{" + ",".join(map(str, numbers)) + "}"
+
+
+EVERYTHING = Scope(everything=True)
+NOTHING = Scope()
+_SET = (
+    "SELECT set_config('sammanhang.all', %s, false), set_config('sammanhang.register', %s, false),"
+    " set_config('sammanhang.patients', %s, false), set_config('sammanhang.providers', %s, false),"
+    " set_config('sammanhang.hidden_units', %s, false), set_config('sammanhang.hidden_labels', %s, false)"
+)
+
+
+class Connection(psycopg.AsyncConnection[Any]):
+    """A connection that remembers its scope, its audit chain and one reused cursor."""
+
+    scope: Scope | None = None
+    chain: Any = None
+    cursor_: Any = None
+
+    @property
+    def quick(self) -> psycopg.AsyncCursor[Any]:
+        """One binary cursor, reused: making a cursor costs as much as a small query."""
+        if self.cursor_ is None:
+            self.cursor_ = self.cursor(binary=True)
+        return self.cursor_
+
+
+class Database:
+    """The pools of one process. `open()` before use, `close()` at the end."""
+
+    def __init__(
+        self, dsn: str, *, readers: int = 8, writers: int = 6, query_seconds: float = 10.0
+    ) -> None:
+        self.dsn = dsn
+        self.query_seconds = query_seconds
+        self._readers = self._pool("sammanhang_reader", readers, query_seconds)
+        self._writers = self._pool("sammanhang_writer", writers, 60.0)
+        self.queries = 0
+        self._parties: dict[str, int] = {}
+        self._party_names: dict[int, str] = {}
+
+    def _pool(self, role: str, size: int, seconds: float) -> AsyncConnectionPool[Connection]:
+        options = (
+            f"-c role={role} -c statement_timeout={int(seconds * 1000)} -c jit=off"
+            " -c random_page_cost=1.1 -c plan_cache_mode=auto"
+        )
+        return AsyncConnectionPool(
+            self.dsn,
+            connection_class=Connection,
+            kwargs={"autocommit": True, "options": options, "prepare_threshold": 2},
+            min_size=1,
+            max_size=size,
+            open=False,
+            timeout=15,
+        )
+
+    async def open(self) -> None:
+        """Connects; raises `Unavailable` when the database does not answer within 15 seconds."""
+        try:
+            await self._readers.open(wait=True, timeout=15)
+            await self._writers.open(wait=True, timeout=15)
+        except PoolTimeout as e:
+            raise Unavailable(f"The database does not answer: {e}") from e
+
+    async def close(self) -> None:
+        await asyncio.gather(self._readers.close(), self._writers.close())
+
+    @asynccontextmanager
+    async def reading(self, scope: Scope) -> AsyncIterator[Connection]:
+        """A reader behind the wall. Raises `TooCostly` when a query outlasts its limit."""
+        async with self._lend(self._readers) as connection:
+            if connection.scope != scope:
+                connection.scope = None
+                await connection.quick.execute(_SET, scope.settings())
+                connection.scope = scope
+                self.queries += 1
+            yield connection
+
+    @asynccontextmanager
+    async def writing(self) -> AsyncIterator[Connection]:
+        """A writer. Only `store.write`, `store.bulk` and the audit use it."""
+        async with self._lend(self._writers) as connection:
+            yield connection
+
+    @asynccontextmanager
+    async def _lend(self, pool: AsyncConnectionPool[Connection]) -> AsyncIterator[Connection]:
+        try:
+            async with pool.connection() as connection:
+                yield connection
+        except psycopg.errors.QueryCanceled as e:
+            raise TooCostly(
+                f"The question took longer than {self.query_seconds:g} seconds; narrow it.",
+                f"Frågan tog längre tid än {self.query_seconds:g} sekunder; begränsa den.",
+            ) from e
+        except (PoolTimeout, psycopg.errors.AdminShutdown, psycopg.errors.CrashShutdown) as e:
+            raise Unavailable("The database does not answer.", "Databasen svarar inte.") from e
+        except psycopg.OperationalError as e:
+            if e.sqlstate is None or e.sqlstate.startswith(("08", "57")):
+                raise Unavailable("The database does not answer.", "Databasen svarar inte.") from e
+            raise
+
+    async def party(self, id: str | None) -> int | None:
+        """The number of a care provider or unit; one is allotted to an HSA-id not seen before."""
+        if id is None:
+            return None
+        number = self._parties.get(id)
+        if number is None:
+            async with self.writing() as connection:
+                number = await party_number(connection, id)
+            self._parties[id] = number
+            self._party_names[number] = id
+        return number
+
+    async def party_name(self, number: int | None) -> str | None:
+        """The HSA-id of a party number."""
+        if number is None:
+            return None
+        name = self._party_names.get(number)
+        if name is None:
+            async with self.reading(NOTHING) as connection:
+                cursor = await connection.execute(
+                    "SELECT id FROM store.party WHERE number = %s", (number,)
+                )
+                row = await cursor.fetchone()
+            if row is None:
+                return None
+            name = self._party_names[number] = row[0]
+            self._parties[name] = number
+        return name
+
+
+async def party_number(connection: psycopg.AsyncConnection[Any], id: str) -> int:
+    """The number of an HSA-id, allotted when new; never two for one id."""
+    cursor = await connection.execute("SELECT number FROM store.party WHERE id = %s", (id,))
+    row = await cursor.fetchone()
+    if row is None:
+        await connection.execute(
+            "INSERT INTO store.party (id) VALUES (%s) ON CONFLICT DO NOTHING", (id,)
+        )
+        cursor = await connection.execute("SELECT number FROM store.party WHERE id = %s", (id,))
+        row = await cursor.fetchone()
+    assert row is not None
+    return int(row[0])

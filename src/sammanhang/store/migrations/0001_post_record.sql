@@ -1,0 +1,2 @@
+-- Nothing to remove after the first version.
+SELECT 1;
