@@ -167,7 +167,11 @@ _INSERT = (
 
 
 def _quoted(values: list[str]) -> str:
-    return "{" + ",".join('"' + v.replace("\\", "\\\\").replace('"', '\\"') + '"' for v in values) + "}"
+    return (
+        "{"
+        + ",".join('"' + v.replace("\\", "\\\\").replace('"', '\\"') + '"' for v in values)
+        + "}"
+    )
 
 
 def _bytes(values: list[bytes]) -> str:
@@ -248,7 +252,9 @@ class AuditLog:
                 ),
             )
         except Exception as e:
-            connection.chain = None  # its head is no longer certain: the next entries open a new one
+            connection.chain = (
+                None  # its head is no longer certain: the next entries open a new one
+            )
             for _, future in batch:
                 if not future.done():
                     future.set_exception(_untraceable(e))
@@ -319,7 +325,9 @@ def verify(dsn: str, progress: Callable[[int], None] | None = None) -> VerifyRep
     with psycopg.connect(dsn) as connection:
         connection.execute("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ")
         genesis = dict(connection.execute("SELECT chain, genesis FROM audit.chain").fetchall())
-        seals = connection.execute("SELECT number, heads, hash FROM audit.seal ORDER BY number").fetchall()
+        seals = connection.execute(
+            "SELECT number, heads, hash FROM audit.seal ORDER BY number"
+        ).fetchall()
         wanted = {(int(c), int(h[0])) for _, heads, _ in seals for c, h in heads.items()}
         with connection.cursor("verify") as cursor:
             cursor.itersize = 20000
@@ -341,7 +349,9 @@ def verify(dsn: str, progress: Callable[[int], None] | None = None) -> VerifyRep
                     continue
                 seq = s
                 if link(head, c, s, body) != hashed:
-                    report.faults.append(f"Chain {c}, entry {s}: the entry or its hash was changed.")
+                    report.faults.append(
+                        f"Chain {c}, entry {s}: the entry or its hash was changed."
+                    )
                 else:
                     _columns(report, c, s, at, actor, patient, action, body)
                 head = hashed
@@ -364,7 +374,14 @@ def verify(dsn: str, progress: Callable[[int], None] | None = None) -> VerifyRep
 
 
 def _columns(
-    report: VerifyReport, c: int, s: int, at: datetime, actor: str, patient: int | None, action: str, body: bytes
+    report: VerifyReport,
+    c: int,
+    s: int,
+    at: datetime,
+    actor: str,
+    patient: int | None,
+    action: str,
+    body: bytes,
 ) -> None:
     """The columns beside an entry are for searching; they must say what the entry says."""
     e = msgspec.json.decode(body, type=Entry)

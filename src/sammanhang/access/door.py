@@ -222,7 +222,12 @@ class Doors:
         return facts, person
 
     async def open_record(
-        self, actor: Actor, patient_id: str, purpose: str | None = None, *, request: str | None = None
+        self,
+        actor: Actor,
+        patient_id: str,
+        purpose: str | None = None,
+        *,
+        request: str | None = None,
     ) -> Record:
         """The record of a patient as this actor may see it; the opening is durable in the trace.
 
@@ -238,16 +243,27 @@ class Doors:
                 decision = decide_absent(actor)
             await self.audit.record(
                 self.entry(
-                    actor, "refuse", patient=patient_id, rule=decision.rule, purpose=purpose,
-                    what=f"Patient/{patient_id}", outcome="refused", request=request,
+                    actor,
+                    "refuse",
+                    patient=patient_id,
+                    rule=decision.rule,
+                    purpose=purpose,
+                    what=f"Patient/{patient_id}",
+                    outcome="refused",
+                    request=request,
                 )  # fmt: skip
             )
             raise RecordRefused(decision, patient_id)
         scope = await self.scope_of(decision, (self_hash("Patient", patient_id),))
         await self.audit.record(
             self.entry(
-                actor, "open", patient=patient_id, rule=decision.rule,
-                purpose=purpose or facts.declared, what=f"Patient/{patient_id}", request=request,
+                actor,
+                "open",
+                patient=patient_id,
+                rule=decision.rule,
+                purpose=purpose or facts.declared,
+                what=f"Patient/{patient_id}",
+                request=request,
             )  # fmt: skip
         )
         return Record(self, actor, patient_id, person, decision, facts, scope, purpose, request)

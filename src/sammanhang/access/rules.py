@@ -115,9 +115,7 @@ def own_record(actor: Actor, facts: Facts) -> Decision | None:
         return None
     if not facts.exists or not actor.id.startswith("Patient/"):
         return deny("R22", "Det går inte att visa den journalen.", "That record cannot be shown.")
-    return Decision(
-        "permit", "R22", "", "", owners=frozenset(p for p, _ in facts.sources)
-    )
+    return Decision("permit", "R22", "", "", owners=frozenset(p for p, _ in facts.sources))
 
 
 def client(actor: Actor, facts: Facts) -> Decision | None:
@@ -125,7 +123,11 @@ def client(actor: Actor, facts: Facts) -> Decision | None:
     if actor.kind != "client":
         return None
     if actor.provider is None:
-        return deny("R2", "Klienten hör inte till någon vårdgivare.", "The client belongs to no care provider.")
+        return deny(
+            "R2",
+            "Klienten hör inte till någon vårdgivare.",
+            "The client belongs to no care provider.",
+        )
     return Decision("permit", "R2", "", "", owners=frozenset({actor.provider}), write=True)
 
 
@@ -197,7 +199,8 @@ def _permit(rule: str, actor: Actor, facts: Facts, *, shared: bool) -> Decision:
     if any(u in inner for p, u in facts.sources if p == own):
         hidden.append(
             Hidden(
-                "inner-block", "R4",
+                "inner-block",
+                "R4",
                 "Det finns spärrade uppgifter på en annan enhet hos din vårdgivare.",
                 "Blocked data exist at another unit of your care provider.",
             )  # fmt: skip
@@ -207,7 +210,8 @@ def _permit(rule: str, actor: Actor, facts: Facts, *, shared: bool) -> Decision:
         if others & outer:
             hidden.append(
                 Hidden(
-                    "outer-block", "R8",
+                    "outer-block",
+                    "R8",
                     "Det finns spärrade uppgifter hos en annan vårdgivare.",
                     "Blocked data exist at another care provider.",
                 )  # fmt: skip
@@ -215,14 +219,13 @@ def _permit(rule: str, actor: Actor, facts: Facts, *, shared: bool) -> Decision:
     elif others - outer:
         hidden.append(
             Hidden(
-                "no-consent", "R20",
+                "no-consent",
+                "R20",
                 "Det finns uppgifter hos andra vårdgivare. Patientens samtycke behövs för att läsa dem.",
                 "Other care providers have data. The patient's consent is needed to read them.",
             )  # fmt: skip
         )
-    units = frozenset(
-        u for p, u in facts.sources if u in inner and p in owners
-    )
+    units = frozenset(u for p, u in facts.sources if u in inner and p in owners)
     return Decision(
         "permit", rule, "", "",
         owners=frozenset(owners),

@@ -21,11 +21,15 @@ Path = tuple[Any, ...] | str
 
 
 def expression(at: Path) -> str:
-    """`(("Patient", "name", 0), "given", 1)` → `Patient.name[0].given[1]`."""
-    if isinstance(at, str):
-        return at
-    parent = expression(at[0])
-    return f"{parent}.{at[1]}" if len(at) == 2 else f"{parent}.{at[1]}[{at[2]}]"
+    """`(("Patient", "name", 0), "given", 1)` → `Patient.name[0].given[1]`, in FHIRPath's names."""
+    from .validation.paths import fhirpath
+
+    parts: list[str] = []
+    while not isinstance(at, str):
+        parts.append(at[1] if len(at) == 2 else f"{at[1]}[{at[2]}]")
+        at = at[0]
+    parts.append(at)
+    return fhirpath(".".join(reversed(parts)))
 
 
 class Context:
@@ -212,24 +216,44 @@ def check_number(value: Any, at: Path, ctx: Context) -> None:
         fault_number(at, ctx)
 
 
-def check_nulls(values: list[Any] | None, siblings: list[Any] | None, at: Path, ctx: Context) -> None:
+def check_nulls(
+    values: list[Any] | None, siblings: list[Any] | None, at: Path, ctx: Context
+) -> None:
     """In a list of primitives, null stands only where the extension list has something."""
     n = len(values) if values else 0
     m = len(siblings) if siblings else 0
+    if n and m and n != m:
+        fault_unequal(ctx, at)
+        return
     for i in range(max(n, m)):
         value = values[i] if values and i < n else None
         sibling = siblings[i] if siblings and i < m else None
         if value is None and sibling is None:
-            ctx.add(
-                "structure",
-                at,
-                "En lista får inte ha tomma platser utan tillägg.",
-                "A list may not have null items without an extension.",
-            )
+            fault_null(ctx, at)
             return
 
 
-_RELATIVE = re.compile(r"^(?:https?://\S+/)?([A-Z][A-Za-z]+)/([A-Za-z0-9.-]{1,64})(/_history/[A-Za-z0-9.-]{1,64})?$")
+def fault_unequal(ctx: Context, at: Path) -> None:
+    ctx.add(
+        "structure",
+        at,
+        "Listan och dess lista av tillägg ska vara lika långa; fyll ut med null.",
+        "The list and its list of extensions must be equally long; fill up with null.",
+    )
+
+
+def fault_null(ctx: Context, at: Path) -> None:
+    ctx.add(
+        "structure",
+        at,
+        "En lista får inte ha tomma platser utan tillägg.",
+        "A list may not have null items without an extension.",
+    )
+
+
+_RELATIVE = re.compile(
+    r"^(?:https?://\S+/)?([A-Z][A-Za-z]+)/([A-Za-z0-9.-]{1,64})(/_history/[A-Za-z0-9.-]{1,64})?$"
+)
 _ABSOLUTE = re.compile(r"^[a-z][a-z0-9+.-]*:\S+$", re.IGNORECASE)
 
 
@@ -306,22 +330,25 @@ def check_coding(v: Any, at: Path, members: Members, valueset: str, ctx: Context
         fault_code(ctx, at, valueset)
 
 
-def check_contained(v: Any, ctx: Context) -> None:
+def check_contained(v: Any, above: Path, ctx: Context) -> None:
     """dom-2, dom-3, dom-4 and dom-5 of DomainResource, for a resource that contains others."""
     from .r4 import CHECKS
 
-    root = type(v).__name__
     used: set[str] = set()
     _references(v, used, True)
     for i, inner in enumerate(v.contained):
-        at = (root, "contained", i)
+        at = (above, "contained", i)
         if getattr(inner, "contained", None) is not None:
             fault_invariant(ctx, at, "dom-2", "a contained resource SHALL NOT contain resources")
         meta = inner.meta
         if meta is not None and (meta.versionId is not None or meta.lastUpdated is not None):
-            fault_invariant(ctx, at, "dom-4", "a contained resource SHALL NOT have a version or time")
+            fault_invariant(
+                ctx, at, "dom-4", "a contained resource SHALL NOT have a version or time"
+            )
         if meta is not None and meta.security is not None:
-            fault_invariant(ctx, at, "dom-5", "a contained resource SHALL NOT have a security label")
+            fault_invariant(
+                ctx, at, "dom-5", "a contained resource SHALL NOT have a security label"
+            )
         outward: set[str] = set()
         _references(inner, outward, True)
         if inner.id is None or (f"#{inner.id}" not in used and "#" not in outward):
@@ -363,15 +390,109 @@ def run_fhirpath(v: Any, at: Path, key: str, human: str, source: str, ctx: Conte
 
 
 _XHTML_TAGS = frozenset(
-    "a abbr acronym b big blockquote br caption cite code col colgroup dd dfn div dl dt em h1 h2 h3 h4"
-    " h5 h6 hr i img li ol p pre q samp small span strong sub sup table tbody td tfoot th thead tr tt"
-    " ul var".split()
+    [
+        "a",
+        "abbr",
+        "acronym",
+        "b",
+        "big",
+        "blockquote",
+        "br",
+        "caption",
+        "cite",
+        "code",
+        "col",
+        "colgroup",
+        "dd",
+        "dfn",
+        "div",
+        "dl",
+        "dt",
+        "em",
+        "h1",
+        "h2",
+        "h3",
+        "h4",
+        "h5",
+        "h6",
+        "hr",
+        "i",
+        "img",
+        "li",
+        "ol",
+        "p",
+        "pre",
+        "q",
+        "samp",
+        "small",
+        "span",
+        "strong",
+        "sub",
+        "sup",
+        "table",
+        "tbody",
+        "td",
+        "tfoot",
+        "th",
+        "thead",
+        "tr",
+        "tt",
+        "ul",
+        "var",
+    ]
 )
 _XHTML_ATTRIBUTES = frozenset(
-    "abbr accesskey align alt axis bgcolor border cellhalign cellpadding cellspacing cellvalign char"
-    " charoff charset cite class colspan compact coords dir frame headers height href hreflang hspace"
-    " id lang longdesc name nowrap rel rev rowspan rules scope shape span src start style summary"
-    " tabindex target title type valign value width".split()
+    [
+        "abbr",
+        "accesskey",
+        "align",
+        "alt",
+        "axis",
+        "bgcolor",
+        "border",
+        "cellhalign",
+        "cellpadding",
+        "cellspacing",
+        "cellvalign",
+        "char",
+        "charoff",
+        "charset",
+        "cite",
+        "class",
+        "colspan",
+        "compact",
+        "coords",
+        "dir",
+        "frame",
+        "headers",
+        "height",
+        "href",
+        "hreflang",
+        "hspace",
+        "id",
+        "lang",
+        "longdesc",
+        "name",
+        "nowrap",
+        "rel",
+        "rev",
+        "rowspan",
+        "rules",
+        "scope",
+        "shape",
+        "span",
+        "src",
+        "start",
+        "style",
+        "summary",
+        "tabindex",
+        "target",
+        "title",
+        "type",
+        "valign",
+        "value",
+        "width",
+    ]
 )
 
 

@@ -40,7 +40,9 @@ def bounds(value: str) -> Interval:
         return _local(year, month, 1), _local(*following, 1) if following[0] <= 9999 else END
     if n == 10:
         low = _local(int(value[:4]), int(value[5:7]), int(value[8:]))
-        following_day = datetime(int(value[:4]), int(value[5:7]), int(value[8:])) + timedelta(days=1)
+        following_day = datetime(int(value[:4]), int(value[5:7]), int(value[8:])) + timedelta(
+            days=1
+        )
         return low, _local(following_day.year, following_day.month, following_day.day)
     if value[10] != "T":
         raise ValueError(f"{value!r} is not a date")
@@ -81,7 +83,7 @@ def _micro(text: str) -> str:
 
 def compare(a: str, b: str) -> int | None:
     """-1, 0 or 1; None when differing precision leaves the order open (FHIRPath comparison)."""
-    if ("T" in a) != ("T" in b) or len(a) != len(b) and "T" not in a:
+    if ("T" in a) != ("T" in b) or (len(a) != len(b) and "T" not in a):
         low_a, high_a = bounds(a)
         low_b, high_b = bounds(b)
         if high_a <= low_b:

@@ -11,7 +11,6 @@ import msgspec
 from fhirpathpy import compile as _compile
 from fhirpathpy.models import models
 
-
 _TRACE = re.compile(r"\.trace\([^()]*\)")  # a debugging aid that prints; it never changes a result
 
 
@@ -33,7 +32,12 @@ def holds(expression: str, v: Any, resource: Any) -> bool:
     """
     value = v if isinstance(v, dict) else plain(v)
     whole = resource if isinstance(resource, dict) else plain(resource)
-    environment = {"resource": whole, "rootResource": whole, "context": value, "ucum": "http://unitsofmeasure.org"}
+    environment = {
+        "resource": whole,
+        "rootResource": whole,
+        "context": value,
+        "ucum": "http://unitsofmeasure.org",
+    }
     try:
         result = evaluate(expression, value, environment)
     except Exception:

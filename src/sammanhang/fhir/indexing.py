@@ -81,7 +81,16 @@ class Index:
     occurred    (low, high) of its principal clinical time, or None
     """
 
-    __slots__ = ("_hold", "base", "dates", "occurred", "patients", "quantities", "strings", "tokens")
+    __slots__ = (
+        "_hold",
+        "base",
+        "dates",
+        "occurred",
+        "patients",
+        "quantities",
+        "strings",
+        "tokens",
+    )
 
     def __init__(self, base: str = "") -> None:
         self.base = base

@@ -24,7 +24,9 @@ Id = Annotated[str, Meta(pattern=r"^[A-Za-z0-9\-.]{1,64}\Z")]
 String = Annotated[str, Meta(min_length=1)]
 Markdown = String
 Xhtml = String
-Code = String  # the pattern is looked up, not matched, in the second pass: see `checking.check_code`
+Code = (
+    String  # the pattern is looked up, not matched, in the second pass: see `checking.check_code`
+)
 Uri = String
 Url = Uri
 Canonical = Uri

@@ -25,7 +25,10 @@ EVENT = (
 def _text(value: str) -> str:
     if "\\" in value or "\t" in value or "\n" in value or "\r" in value:
         value = (
-            value.replace("\\", "\\\\").replace("\t", "\\t").replace("\n", "\\n").replace("\r", "\\r")
+            value.replace("\\", "\\\\")
+            .replace("\t", "\\t")
+            .replace("\n", "\\n")
+            .replace("\r", "\\r")
         )
     return value
 

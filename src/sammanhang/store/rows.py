@@ -6,8 +6,8 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
 
-from sammanhang.fhir.decode import encode, index
 from sammanhang.fhir.dates import END, bounds
+from sammanhang.fhir.decode import encode, index
 from sammanhang.fhir.indexing import Index, coded, self_hash
 from sammanhang.fhir.r4 import Meta
 from sammanhang.kernel.owner import PROVIDER, UNIT
@@ -134,5 +134,3 @@ def row_of(
 def tombstone(type_name: str, id: str, expected: int, updated: datetime) -> Row:
     """The row of a deletion."""
     return Row(type_name, id, expected, updated, None, self_hash(type_name, id))
-
-

@@ -24,18 +24,67 @@ def table(type_name: str) -> str:
 
 # Data about the care organisation itself and definitions: nobody's record and no provider's secret.
 COMMON = frozenset(
-    "Organization Location Practitioner PractitionerRole HealthcareService Endpoint"
-    " OrganizationAffiliation InsurancePlan Medication MedicationKnowledge Substance"
-    " SubstanceSpecification SubstanceNucleicAcid SubstancePolymer SubstanceProtein"
-    " SubstanceReferenceInformation SubstanceSourceMaterial MedicinalProduct"
-    " MedicinalProductAuthorization MedicinalProductContraindication MedicinalProductIndication"
-    " MedicinalProductIngredient MedicinalProductInteraction MedicinalProductManufactured"
-    " MedicinalProductPackaged MedicinalProductPharmaceutical MedicinalProductUndesirableEffect"
-    " DeviceDefinition ActivityDefinition CapabilityStatement ChargeItemDefinition CodeSystem"
-    " CompartmentDefinition ConceptMap EffectEvidenceSynthesis EventDefinition Evidence"
-    " EvidenceVariable ExampleScenario GraphDefinition ImplementationGuide Library Measure"
-    " MessageDefinition NamingSystem OperationDefinition PlanDefinition Questionnaire"
-    " ResearchDefinition ResearchElementDefinition RiskEvidenceSynthesis SearchParameter"
-    " SpecimenDefinition StructureDefinition StructureMap TerminologyCapabilities TestReport"
-    " TestScript ValueSet CatalogEntry ObservationDefinition".split()
+    [
+        "Organization",
+        "Location",
+        "Practitioner",
+        "PractitionerRole",
+        "HealthcareService",
+        "Endpoint",
+        "OrganizationAffiliation",
+        "InsurancePlan",
+        "Medication",
+        "MedicationKnowledge",
+        "Substance",
+        "SubstanceSpecification",
+        "SubstanceNucleicAcid",
+        "SubstancePolymer",
+        "SubstanceProtein",
+        "SubstanceReferenceInformation",
+        "SubstanceSourceMaterial",
+        "MedicinalProduct",
+        "MedicinalProductAuthorization",
+        "MedicinalProductContraindication",
+        "MedicinalProductIndication",
+        "MedicinalProductIngredient",
+        "MedicinalProductInteraction",
+        "MedicinalProductManufactured",
+        "MedicinalProductPackaged",
+        "MedicinalProductPharmaceutical",
+        "MedicinalProductUndesirableEffect",
+        "DeviceDefinition",
+        "ActivityDefinition",
+        "CapabilityStatement",
+        "ChargeItemDefinition",
+        "CodeSystem",
+        "CompartmentDefinition",
+        "ConceptMap",
+        "EffectEvidenceSynthesis",
+        "EventDefinition",
+        "Evidence",
+        "EvidenceVariable",
+        "ExampleScenario",
+        "GraphDefinition",
+        "ImplementationGuide",
+        "Library",
+        "Measure",
+        "MessageDefinition",
+        "NamingSystem",
+        "OperationDefinition",
+        "PlanDefinition",
+        "Questionnaire",
+        "ResearchDefinition",
+        "ResearchElementDefinition",
+        "RiskEvidenceSynthesis",
+        "SearchParameter",
+        "SpecimenDefinition",
+        "StructureDefinition",
+        "StructureMap",
+        "TerminologyCapabilities",
+        "TestReport",
+        "TestScript",
+        "ValueSet",
+        "CatalogEntry",
+        "ObservationDefinition",
+    ]
 )

@@ -31,12 +31,7 @@ class Trace(Protocol):
 
 _PUT = "SELECT store.put(" + ", ".join(
     f"%s::{t}"
-    for t in (
-        "smallint bigint text int timestamptz bigint bigint[] int int bigint[] timestamptz timestamptz"
-        " timestamptz bigint[] bytea bigint[] text[] text[] bigint[] timestamptz[] timestamptz[]"
-        " bigint[] float8[] float8[] bigint[] float8[] float8[] bigint[]"
-        " bigint bigint text bigint text bytea bytea"
-    ).split()
+    for t in ["smallint", "bigint", "text", "int", "timestamptz", "bigint", "bigint[]", "int", "int", "bigint[]", "timestamptz", "timestamptz", "timestamptz", "bigint[]", "bytea", "bigint[]", "text[]", "text[]", "bigint[]", "timestamptz[]", "timestamptz[]", "bigint[]", "float8[]", "float8[]", "bigint[]", "float8[]", "float8[]", "bigint[]", "bigint", "bigint", "text", "bigint", "text", "bytea", "bytea"]
 ) + ")"  # fmt: skip
 _AUDIT = "INSERT INTO audit.entry (chain, seq, at, actor, patient, action, entry, hash) VALUES (%s,%s,%s,%s,%s,%s,%s,%s)"
 _NO_AUDIT = (None,) * 7

@@ -69,14 +69,31 @@ def main(folder: Path, target: Path = TARGET) -> None:
         for n in members:
             functions += ["", *checks.function(d.structures[n]), ""]
         constants, index = indexes.of(name)
-        source += ["", *checks.constants(), *constants, "", *functions, "", *checks.take_choices(), "", *index, ""]
+        source += [
+            "",
+            *checks.constants(),
+            *constants,
+            "",
+            *functions,
+            "",
+            *checks.take_choices(),
+            "",
+            *index,
+            "",
+        ]
         (target / f"{name.lower()}.py").write_text("\n".join(source), "utf-8")
     (target / "codes.py").write_text(codes.module(), "utf-8")
-    (target / "__init__.py").write_text(_package(d.resources), "utf-8")
+    (target / "__init__.py").write_text(_package({n: structures(n) for n in d.resources}), "utf-8")
     write_tables(d, indexes, target)
-    print(f"{len(d.resources)} resource types, {len(d.datatypes)} datatypes, {len(d.structures)} classes")
-    print(f"invariants left to fhirpathpy: {len(checks.fallback)}: {', '.join(sorted(checks.fallback))}")
-    print(f"search parameters not offered: {len(set(indexes.refused))}: {sorted(set(indexes.refused))}")
+    print(
+        f"{len(d.resources)} resource types, {len(d.datatypes)} datatypes, {len(d.structures)} classes"
+    )
+    print(
+        f"invariants left to fhirpathpy: {len(checks.fallback)}: {', '.join(sorted(checks.fallback))}"
+    )
+    print(
+        f"search parameters not offered: {len(set(indexes.refused))}: {sorted(set(indexes.refused))}"
+    )
 
 
 def _by_base(d: Definitions, names: list[str]) -> list[str]:
@@ -95,7 +112,8 @@ def _by_base(d: Definitions, names: list[str]) -> list[str]:
     return out
 
 
-def _package(resources: list[str]) -> str:
+def _package(owned: dict[str, list[str]]) -> str:
+    resources = list(owned)
     lines = [
         HEADER.format(doc="FHIR R4 models, checks and index functions."),
         "from __future__ import annotations\n",
@@ -104,11 +122,15 @@ def _package(resources: list[str]) -> str:
         "from . import datatypes",
         "from .datatypes import *  # noqa: F403",
     ]
-    lines += [f"from .{n.lower()} import {n}, check_{n}, index_{n}" for n in resources]
+    for n, members in owned.items():
+        lines += [f"from .{n.lower()} import ("]
+        lines += [f"    {m}," for m in sorted([*members, f"check_{n}", f"index_{n}"])] + [")"]
     lines += ["", "AnyResource = Union["] + [f"    {n}," for n in resources] + ["]", ""]
     lines += ["CLASSES: dict[str, Any] = {"] + [f'    "{n}": {n},' for n in resources] + ["}"]
     lines += ["CHECKS: dict[str, Any] = {"] + [f'    "{n}": check_{n},' for n in resources] + ["}"]
-    lines += ["INDEXERS: dict[str, Any] = {"] + [f'    "{n}": index_{n},' for n in resources] + ["}"]
+    lines += (
+        ["INDEXERS: dict[str, Any] = {"] + [f'    "{n}": index_{n},' for n in resources] + ["}"]
+    )
     lines += [
         "TYPE_NAMES = frozenset(CLASSES)",
         "for _name in [datatypes.__name__, *(c.__module__ for c in CLASSES.values())]:",

@@ -54,7 +54,7 @@ class Checks:
         """Source lines of the check function of a class."""
         body: list[str] = []
         if s.kind == "resource" and s.field("contained"):
-            body += ["if v.contained is not None:", "    check_contained(v, ctx)"]
+            body += ["if v.contained is not None:", "    check_contained(v, at, ctx)"]
         order = self._attribute_order(s)
         for f in s.fields:
             if f.name == "contained" or (f.name == "id" and f.types[0].code in ("id", "string")):
@@ -93,7 +93,9 @@ class Checks:
                 "_" + n
                 for f in own
                 for n, t in f.attributes
-                if t.code in PRIMITIVES and n != "id" and not (part.name == "Extension" and n == "url")
+                if t.code in PRIMITIVES
+                and n != "id"
+                and not (part.name == "Extension" and n == "url")
             ]
         return names
 
@@ -102,7 +104,13 @@ class Checks:
         start = order.index(attrs[0][0])
         table = []
         for name, t in attrs:
-            check = "check_day" if t.code in DATES else "check_number" if t.code == "decimal" else LOOKED_UP.get(t.code, (None,))[0]
+            check = (
+                "check_day"
+                if t.code in DATES
+                else "check_number"
+                if t.code == "decimal"
+                else LOOKED_UP.get(t.code, (None,))[0]
+            )
             if t.code not in PRIMITIVES:
                 check = f"check_{t.code}"
                 if t.code == "Reference":
@@ -141,9 +149,15 @@ class Checks:
                     each = self._value(f, t.code, t.targets, t.profiles, f'(at, "{json_name}", i)')
                 elif t.code in LOOKED_UP and not (t.code == "code" and self.codes.literal(f)):
                     fn, known = LOOKED_UP[t.code]
-                    each = [f"if x is not None and x not in {known}:", f'    {fn}(x, (at, "{json_name}", i), ctx)']
+                    each = [
+                        f"if x is not None and x not in {known}:",
+                        f'    {fn}(x, (at, "{json_name}", i), ctx)',
+                    ]
                 elif t.code in DATES:
-                    each = ['if x is not None and x[8:10] > "28":', f'    check_day(x, (at, "{json_name}", i), ctx)']
+                    each = [
+                        'if x is not None and x[8:10] > "28":',
+                        f'    check_day(x, (at, "{json_name}", i), ctx)',
+                    ]
                 if each:
                     inner = [f"for i, x in enumerate(v.{a}):"] + ["    " + e for e in each]
                 if inner:
@@ -157,22 +171,37 @@ class Checks:
                         f'            check_Element(x, (at, "_{json_name}", i), ctx)',
                     ]
                     if f.min:
-                        lines += [f"if v.{a} is None and v._{json_name} is None:", f'    fault_required(ctx, at, "{json_name}")']
+                        lines += [
+                            f"if v.{a} is None and v._{json_name} is None:",
+                            f'    fault_required(ctx, at, "{json_name}")',
+                        ]
                 continue
             if primitive:
                 if f.choice:
                     lines += [f"if v.{a} is not None or v._{json_name} is not None:", "    n += 1"]
                 if t.code in DATES:
-                    lines += [f'if v.{a} is not None and v.{a}[8:10] > "28":', f"    check_day(v.{a}, {at}, ctx)"]
+                    lines += [
+                        f'if v.{a} is not None and v.{a}[8:10] > "28":',
+                        f"    check_day(v.{a}, {at}, ctx)",
+                    ]
                 if t.code in LOOKED_UP and not (t.code == "code" and self.codes.literal(f)):
                     fn, known = LOOKED_UP[t.code]
-                    lines += [f"if v.{a} is not None and v.{a} not in {known}:", f"    {fn}(v.{a}, {at}, ctx)"]
+                    lines += [
+                        f"if v.{a} is not None and v.{a} not in {known}:",
+                        f"    {fn}(v.{a}, {at}, ctx)",
+                    ]
                 if t.code == "decimal":
-                    lines += [f"if v.{a} is not None and not -400 < v.{a}.adjusted() < 400:", f"    fault_number({at}, ctx)"]
+                    lines += [
+                        f"if v.{a} is not None and not -400 < v.{a}.adjusted() < 400:",
+                        f"    fault_number({at}, ctx)",
+                    ]
                 if json_name == "url" and f.path == "Extension.url":
                     lines += ["if v.url is None:", '    fault_required(ctx, at, "url")']
                     continue
-                lines += [f"if v._{json_name} is not None:", f'    check_Element(v._{json_name}, (at, "_{json_name}"), ctx)']
+                lines += [
+                    f"if v._{json_name} is not None:",
+                    f'    check_Element(v._{json_name}, (at, "_{json_name}"), ctx)',
+                ]
                 if f.min and not f.choice:
                     lines += [f"elif v.{a} is None:", f'    fault_required(ctx, at, "{json_name}")']
                 continue
@@ -240,7 +269,10 @@ class Checks:
             self.fallback.append(f"{f.path} {c['key']}")
             return []
         at = f'(at, "{f.name}", i)' if many else f'(at, "{f.name}")'
-        fault = [f"if not ({code}):", f"    fault_invariant(ctx, {at}, {c['key']!r}, {c['human']!r})"]
+        fault = [
+            f"if not ({code}):",
+            f"    fault_invariant(ctx, {at}, {c['key']!r}, {c['human']!r})",
+        ]
         if many:
             return [f"for i, x in enumerate(v.{a} or ()):"] + ["    " + x for x in fault]
         return [f"x = v.{a}", "if x is not None:"] + ["    " + x for x in fault]

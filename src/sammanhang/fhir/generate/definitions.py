@@ -16,7 +16,12 @@ PRIMITIVES = {
     "uri", "unsignedInt",
 }  # fmt: skip
 ABSTRACT = ("Element", "BackboneElement", "Resource", "DomainResource")
-SYSTEM_TYPES = {"String": "string", "Boolean": "boolean", "Integer": "integer", "Decimal": "decimal"}
+SYSTEM_TYPES = {
+    "String": "string",
+    "Boolean": "boolean",
+    "Integer": "integer",
+    "Decimal": "decimal",
+}
 
 
 @dataclass
@@ -115,7 +120,11 @@ class Definitions:
         sd = self.raw[name]
         base = (sd.get("baseDefinition") or "").rsplit("/", 1)[-1] or None
         kind = (
-            "abstract" if name in ABSTRACT else "resource" if sd["kind"] == "resource" else "datatype"
+            "abstract"
+            if name in ABSTRACT
+            else "resource"
+            if sd["kind"] == "resource"
+            else "datatype"
         )
         elements = sd["snapshot"]["element"]
         stack: dict[str, Structure] = {}

@@ -53,6 +53,12 @@ class Slot:
     steps: list[Step]
     types: list[str] = field(default_factory=list)
     jsonpath: str = "$"
+    many: bool = False
+
+    @property
+    def item(self) -> list[Any]:
+        """As `search.json` has it: name, jsonpath, FHIR types, whether it may repeat."""
+        return [self.name, self.jsonpath, self.types, self.many]
 
 
 class Indexes:
@@ -63,6 +69,7 @@ class Indexes:
         self.codes = codes
         self.parameters: dict[str, dict[str, dict[str, Any]]] = {}
         self.refused: list[str] = []
+        self.record: dict[str, str] = {}  # type → the reference that makes it part of whose record
         self.by_url: dict[str, dict[str, Any]] = {}
         self.raw = definitions.search_parameters()
         for sp in self.raw:
@@ -105,7 +112,9 @@ class Indexes:
 
     def parts(self, expression: str, owner: str) -> list[list[Step]]:
         """The branches of an expression that start at `owner`, without that first name."""
-        expression = expression.replace("as DateTime", "as dateTime").replace("as(DateTime)", "as(dateTime)")
+        expression = expression.replace("as DateTime", "as dateTime").replace(
+            "as(DateTime)", "as(dateTime)"
+        )
         found = []
         todo = [parse(expression)["children"][0]]
         while todo:
@@ -113,13 +122,20 @@ class Indexes:
             if node["type"] in ("UnionExpression",):
                 todo = node["children"] + todo
                 continue
-            if node["type"] == "TermExpression" and node["children"][0]["type"] == "ParenthesizedTerm":
+            if (
+                node["type"] == "TermExpression"
+                and node["children"][0]["type"] == "ParenthesizedTerm"
+            ):
                 inner = node["children"][0]["children"][0]
                 if inner["type"] == "UnionExpression":
                     todo = inner["children"] + todo
                     continue
             steps = self.steps(node)
-            if steps and steps[0][0] == "member" and steps[0][1] in (owner, "Resource", "DomainResource"):
+            if (
+                steps
+                and steps[0][0] == "member"
+                and steps[0][1] in (owner, "Resource", "DomainResource")
+            ):
                 found.append(steps[1:])
         return found
 
@@ -136,6 +152,7 @@ class Indexes:
                 if current is None or (f := current.field(step[1])) is None:
                     raise Unsupported(f"{slot.name}.{step[1]}")
                 types = [t.code for t in f.types]
+                slot.many = slot.many or f.many
                 slot.name += "." + step[1]
                 slot.jsonpath += "." + (step[1] if not f.choice else "\0" + step[1])
             elif step[0] == "as":
@@ -155,11 +172,14 @@ class Indexes:
             head, _, rest = slot.jsonpath.partition("\0")
             name, dot, tail = rest.partition(".")
             slot.jsonpath = "|".join(
-                head + name + t[0].upper() + t[1:] + dot + tail for t in (types if not dot else [types[0]])
+                head + name + t[0].upper() + t[1:] + dot + tail
+                for t in (types if not dot else [types[0]])
             )
         return slot
 
-    def walk(self, structure: Structure, steps: list[Step], var: str, depth: int) -> tuple[list[str], list[tuple[str, str, Field | None]]]:
+    def walk(
+        self, structure: Structure, steps: list[Step], var: str, depth: int
+    ) -> tuple[list[str], list[tuple[str, str, Field | None]]]:
         """Nested source lines that reach the values; the last line's body is left to the caller.
 
         Returns the opening lines (each one level deeper) and [(variable, type, field)].
@@ -233,7 +253,13 @@ class Indexes:
                 return f"ix.address({slot}, {var})"
             return f"ix.string({slot}, {var})" if t in PRIMITIVES else None
         if kind == "date":
-            calls = {"date": "moment", "dateTime": "moment", "instant": "moment", "Period": "period", "Timing": "timing"}
+            calls = {
+                "date": "moment",
+                "dateTime": "moment",
+                "instant": "moment",
+                "Period": "period",
+                "Timing": "timing",
+            }
             return f"ix.{calls[t]}({slot}, {var})" if t in calls else None
         if kind == "quantity":
             if t in ("Quantity", "Age", "Duration", "Count", "Distance"):
@@ -268,7 +294,17 @@ class Indexes:
                 continue
             expression = sp["expression"]
             if (name, code) == ("Patient", "deceased"):
-                table[code] = {"type": "token", "slots": [["Patient.deceased", "$.deceasedBoolean|$.deceasedDateTime", ["boolean", "dateTime"]]]}
+                table[code] = {
+                    "type": "token",
+                    "slots": [
+                        [
+                            "Patient.deceased",
+                            "$.deceasedBoolean|$.deceasedDateTime",
+                            ["boolean", "dateTime"],
+                            False,
+                        ]
+                    ],
+                }
                 continue
             entry = {"type": kind, "slots": []}
             try:
@@ -283,7 +319,7 @@ class Indexes:
                     self.refused.append(f"{name}.{code}: {e}")
                     continue
                 slots.setdefault((kind, slot.name), slot)
-                item = [slot.name, slot.jsonpath, slot.types]
+                item = slot.item
                 if item not in entry["slots"]:
                     entry["slots"].append(item)
             if not entry["slots"]:
@@ -293,7 +329,6 @@ class Indexes:
             table[code] = entry
         self.parameters[name] = table
         principal = table.get(PRINCIPAL.get(name, "date"))
-        principal_slot = principal["slots"][0][0] if principal else None
         if principal is not None:
             principal["principal"] = True
         constants: list[str] = []
@@ -308,7 +343,11 @@ class Indexes:
             return used[key]
 
         for (kind, slot_name), slot in sorted(slots.items()):
-            principal_here = kind == "date" and principal is not None and slot_name in [x[0] for x in principal["slots"]]
+            principal_here = (
+                kind == "date"
+                and principal is not None
+                and slot_name in [x[0] for x in principal["slots"]]
+            )
             lines, values = self.walk(s, slot.steps, "r", 0)
             tail: list[str] = []
             for var, t, f in values:
@@ -332,10 +371,11 @@ class Indexes:
         for slot_name, base, components in composites:
             body += self._composite_lines(s, name, slot_name, base, components, constant)
         body += self._compartment(name, table, constant)
-        _ = principal_slot
         return constants, [f"def index_{name}(r, ix):"] + ["    " + b for b in body or ["pass"]]
 
-    def _targets(self, s: Structure, sp: dict[str, Any], branches: list[list[Step]], code: str) -> set[str]:
+    def _targets(
+        self, s: Structure, sp: dict[str, Any], branches: list[list[Step]], code: str
+    ) -> set[str]:
         found: set[str] = set()
         for steps in branches:
             current: Structure | None = s
@@ -357,7 +397,9 @@ class Indexes:
 
     # composites
 
-    def _composite(self, s: Structure, name: str, sp: dict[str, Any], out: list[Any]) -> dict[str, Any] | None:
+    def _composite(
+        self, s: Structure, name: str, sp: dict[str, Any], out: list[Any]
+    ) -> dict[str, Any] | None:
         entry: dict[str, Any] = {"type": "composite", "parts": []}
         for branch in self._branches(sp["expression"], name):
             components = []
@@ -373,7 +415,7 @@ class Indexes:
                         self.resolve(s, steps)
                         for steps in self.parts(self._rooted(expression, name), name)
                     ]
-                    items.append({"type": kind, "slots": [[x.name, x.jsonpath, x.types] for x in slots]})
+                    items.append({"type": kind, "slots": [x.item for x in slots]})
                 entry["parts"].append({"components": items})
             else:
                 base_slot = self.resolve(s, branch)
@@ -388,9 +430,19 @@ class Indexes:
 
     @staticmethod
     def _rooted(expression: str, name: str) -> str:
-        return " | ".join(f"{name}.{p.strip().removeprefix('%resource.')}" for p in expression.split("|"))
+        return " | ".join(
+            f"{name}.{p.strip().removeprefix('%resource.')}" for p in expression.split("|")
+        )
 
-    def _composite_lines(self, s: Structure, name: str, slot_name: str, base: list[Step], components: list[tuple[str, str]], constant: Any) -> list[str]:
+    def _composite_lines(
+        self,
+        s: Structure,
+        name: str,
+        slot_name: str,
+        base: list[Step],
+        components: list[tuple[str, str]],
+        constant: Any,
+    ) -> list[str]:
         lines, values = self.walk(s, base, "r", 8)
         var, t, _ = values[0]
         inner_structure = self.d.structures[t]
@@ -437,9 +489,11 @@ class Indexes:
         for code in ordered:
             if table[code]["type"] != "reference":
                 continue
-            for slot_name, _, types in table[code]["slots"]:
+            for slot_name, _, types, many in table[code]["slots"]:
                 if slot_name in seen or "Reference" not in types:
                     continue
+                if not seen and not many:
+                    self.record[name] = slot_name
                 seen.add(slot_name)
                 for sp in self.raw:
                     if sp["code"] == code and name in sp["base"]:
@@ -451,6 +505,9 @@ class Indexes:
                                     if vt == "Reference":
                                         pre = [f"if {v} is not None:"] if len(found) > 1 else []
                                         pad = "    " if pre else ""
-                                        lines += more + [" " * d + x for x in [*pre, pad + f"ix.compartment({v})"]]
+                                        lines += more + [
+                                            " " * d + x
+                                            for x in [*pre, pad + f"ix.compartment({v})"]
+                                        ]
                         break
         return lines

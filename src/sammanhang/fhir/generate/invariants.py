@@ -143,7 +143,11 @@ class Translator:
 
     def _AdditiveExpression(self, node: Node, kids: list[Node], ctx: Items) -> Value:
         left, right = (self.eval(k, ctx) for k in kids)
-        if isinstance(left, Value) and isinstance(right, Value) and node["terminalNodeText"] == ["+"]:
+        if (
+            isinstance(left, Value)
+            and isinstance(right, Value)
+            and node["terminalNodeText"] == ["+"]
+        ):
             return Value(f"({left.code} + {right.code})")
         raise Untranslatable("arithmetic")
 
@@ -214,7 +218,7 @@ class Translator:
         structure = self.d.structures.get(type_code) if type_code else None
         primitive = type_code in PRIMITIVES
         e = ctx.single
-        if e is not None and e.isidentifier() or e == "ctx.resource":
+        if (e is not None and e.isidentifier()) or e == "ctx.resource":
             refs = [f"{e}.{a}" for a, _ in attrs]
             tests = [f"{r} is not None" for r in refs]
             for (a, t), _ in zip(attrs, refs, strict=True):
@@ -305,4 +309,6 @@ class Translator:
             return Truth(f"all({code} for {x} in {left.items})", True)
         if name == "exists":
             return Truth(f"any({code} for {x} in {left.items})", True)
-        return Items(f"[{x} for {x} in {left.items} if {code}]", left.type, None, None, left.structure)
+        return Items(
+            f"[{x} for {x} in {left.items} if {code}]", left.type, None, None, left.structure
+        )

@@ -63,7 +63,10 @@ class Codes:
 
     def module(self) -> str:
         """Source of `r4/codes.py`."""
-        out = [HEADER.format(doc="Codes of the required value sets."), "from typing import Literal\n"]
+        out = [
+            HEADER.format(doc="Codes of the required value sets."),
+            "from typing import Literal\n",
+        ]
         for name, codes in sorted(self.literals.values()):
             out.append(f"{name} = Literal[")
             out += [f"    {c!r}," for c in codes]
@@ -78,7 +81,11 @@ class Codes:
 def class_source(d: Definitions, s: Structure, codes: Codes) -> list[str]:
     """Source lines of one class."""
     base = s.base if s.base in d.structures else "FhirStruct"
-    options = f', kw_only=True, tag_field="resourceType", tag="{s.name}"' if s.kind == "resource" else ", kw_only=True"
+    options = (
+        f', kw_only=True, tag_field="resourceType", tag="{s.name}"'
+        if s.kind == "resource"
+        else ", kw_only=True"
+    )
     lines = [f"class {s.name}({base}{options}):", f'    """FHIR R4 {s.path}."""', ""]
     own = d.own_fields(s)
     if not own:
@@ -101,9 +108,11 @@ def class_source(d: Definitions, s: Structure, codes: Codes) -> list[str]:
                 annotation = f"Some[{item}]"
             default = "" if required else " = None"
             if name != json_name:
-                default = f' = field(name="{json_name}"' + ("" if required else ", default=None") + ")"
+                default = (
+                    f' = field(name="{json_name}"' + ("" if required else ", default=None") + ")"
+                )
             values.append(f'    {name}: "{annotation}"{default}')
-            if primitive and json_name not in ("id",) and s.name != "Extension" or (
+            if (primitive and json_name not in ("id",) and s.name != "Extension") or (
                 primitive and s.name == "Extension" and json_name != "url"
             ):
                 sibling = "Some[Element | None]" if f.many else "Element"

@@ -45,7 +45,16 @@ def compact(sd: dict[str, Any]) -> dict[str, Any]:
     """A StructureDefinition with only what validation reads."""
     out = {
         k: sd[k]
-        for k in ("url", "name", "kind", "abstract", "type", "baseDefinition", "derivation", "context")
+        for k in (
+            "url",
+            "name",
+            "kind",
+            "abstract",
+            "type",
+            "baseDefinition",
+            "derivation",
+            "context",
+        )
         if k in sd
     }
     out["elements"] = [_element(e) for e in sd["snapshot"]["element"]]
@@ -85,7 +94,9 @@ def write_tables(d: Definitions, indexes: Indexes, target: Path) -> None:
     _write(target / "units.json.gz", units)
     codesystems: dict[str, Any] = {}
     for url, cs in sorted(d.codesystems.items()):
-        if cs.get("content") != "complete" or not url.startswith(("http://hl7.org/fhir", "http://terminology.hl7.org")):
+        if cs.get("content") != "complete" or not url.startswith(
+            ("http://hl7.org/fhir", "http://terminology.hl7.org")
+        ):
             continue
         concepts: dict[str, list[Any]] = {}
 
@@ -103,4 +114,11 @@ def write_tables(d: Definitions, indexes: Indexes, target: Path) -> None:
         walk(cs.get("concept", []), None, concepts)
         codesystems[url] = {"concepts": concepts, "caseSensitive": cs.get("caseSensitive", True)}
     _write(target / "codesystems.json.gz", codesystems)
-    _write(target / "search.json.gz", {"parameters": indexes.parameters, "compartment": indexes.compartment})
+    _write(
+        target / "search.json.gz",
+        {
+            "parameters": indexes.parameters,
+            "compartment": indexes.compartment,
+            "record": indexes.record,
+        },
+    )

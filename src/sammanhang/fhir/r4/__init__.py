@@ -7,152 +7,1195 @@ from typing import Any, Union
 
 from . import datatypes
 from .datatypes import *  # noqa: F403
-from .account import Account, check_Account, index_Account
-from .activitydefinition import ActivityDefinition, check_ActivityDefinition, index_ActivityDefinition
-from .adverseevent import AdverseEvent, check_AdverseEvent, index_AdverseEvent
-from .allergyintolerance import AllergyIntolerance, check_AllergyIntolerance, index_AllergyIntolerance
-from .appointment import Appointment, check_Appointment, index_Appointment
-from .appointmentresponse import AppointmentResponse, check_AppointmentResponse, index_AppointmentResponse
-from .auditevent import AuditEvent, check_AuditEvent, index_AuditEvent
-from .basic import Basic, check_Basic, index_Basic
-from .binary import Binary, check_Binary, index_Binary
-from .biologicallyderivedproduct import BiologicallyDerivedProduct, check_BiologicallyDerivedProduct, index_BiologicallyDerivedProduct
-from .bodystructure import BodyStructure, check_BodyStructure, index_BodyStructure
-from .bundle import Bundle, check_Bundle, index_Bundle
-from .capabilitystatement import CapabilityStatement, check_CapabilityStatement, index_CapabilityStatement
-from .careplan import CarePlan, check_CarePlan, index_CarePlan
-from .careteam import CareTeam, check_CareTeam, index_CareTeam
-from .catalogentry import CatalogEntry, check_CatalogEntry, index_CatalogEntry
-from .chargeitem import ChargeItem, check_ChargeItem, index_ChargeItem
-from .chargeitemdefinition import ChargeItemDefinition, check_ChargeItemDefinition, index_ChargeItemDefinition
-from .claim import Claim, check_Claim, index_Claim
-from .claimresponse import ClaimResponse, check_ClaimResponse, index_ClaimResponse
-from .clinicalimpression import ClinicalImpression, check_ClinicalImpression, index_ClinicalImpression
-from .codesystem import CodeSystem, check_CodeSystem, index_CodeSystem
-from .communication import Communication, check_Communication, index_Communication
-from .communicationrequest import CommunicationRequest, check_CommunicationRequest, index_CommunicationRequest
-from .compartmentdefinition import CompartmentDefinition, check_CompartmentDefinition, index_CompartmentDefinition
-from .composition import Composition, check_Composition, index_Composition
-from .conceptmap import ConceptMap, check_ConceptMap, index_ConceptMap
-from .condition import Condition, check_Condition, index_Condition
-from .consent import Consent, check_Consent, index_Consent
-from .contract import Contract, check_Contract, index_Contract
-from .coverage import Coverage, check_Coverage, index_Coverage
-from .coverageeligibilityrequest import CoverageEligibilityRequest, check_CoverageEligibilityRequest, index_CoverageEligibilityRequest
-from .coverageeligibilityresponse import CoverageEligibilityResponse, check_CoverageEligibilityResponse, index_CoverageEligibilityResponse
-from .detectedissue import DetectedIssue, check_DetectedIssue, index_DetectedIssue
-from .device import Device, check_Device, index_Device
-from .devicedefinition import DeviceDefinition, check_DeviceDefinition, index_DeviceDefinition
-from .devicemetric import DeviceMetric, check_DeviceMetric, index_DeviceMetric
-from .devicerequest import DeviceRequest, check_DeviceRequest, index_DeviceRequest
-from .deviceusestatement import DeviceUseStatement, check_DeviceUseStatement, index_DeviceUseStatement
-from .diagnosticreport import DiagnosticReport, check_DiagnosticReport, index_DiagnosticReport
-from .documentmanifest import DocumentManifest, check_DocumentManifest, index_DocumentManifest
-from .documentreference import DocumentReference, check_DocumentReference, index_DocumentReference
-from .effectevidencesynthesis import EffectEvidenceSynthesis, check_EffectEvidenceSynthesis, index_EffectEvidenceSynthesis
-from .encounter import Encounter, check_Encounter, index_Encounter
-from .endpoint import Endpoint, check_Endpoint, index_Endpoint
-from .enrollmentrequest import EnrollmentRequest, check_EnrollmentRequest, index_EnrollmentRequest
-from .enrollmentresponse import EnrollmentResponse, check_EnrollmentResponse, index_EnrollmentResponse
-from .episodeofcare import EpisodeOfCare, check_EpisodeOfCare, index_EpisodeOfCare
-from .eventdefinition import EventDefinition, check_EventDefinition, index_EventDefinition
-from .evidence import Evidence, check_Evidence, index_Evidence
-from .evidencevariable import EvidenceVariable, check_EvidenceVariable, index_EvidenceVariable
-from .examplescenario import ExampleScenario, check_ExampleScenario, index_ExampleScenario
-from .explanationofbenefit import ExplanationOfBenefit, check_ExplanationOfBenefit, index_ExplanationOfBenefit
-from .familymemberhistory import FamilyMemberHistory, check_FamilyMemberHistory, index_FamilyMemberHistory
-from .flag import Flag, check_Flag, index_Flag
-from .goal import Goal, check_Goal, index_Goal
-from .graphdefinition import GraphDefinition, check_GraphDefinition, index_GraphDefinition
-from .group import Group, check_Group, index_Group
-from .guidanceresponse import GuidanceResponse, check_GuidanceResponse, index_GuidanceResponse
-from .healthcareservice import HealthcareService, check_HealthcareService, index_HealthcareService
-from .imagingstudy import ImagingStudy, check_ImagingStudy, index_ImagingStudy
-from .immunization import Immunization, check_Immunization, index_Immunization
-from .immunizationevaluation import ImmunizationEvaluation, check_ImmunizationEvaluation, index_ImmunizationEvaluation
-from .immunizationrecommendation import ImmunizationRecommendation, check_ImmunizationRecommendation, index_ImmunizationRecommendation
-from .implementationguide import ImplementationGuide, check_ImplementationGuide, index_ImplementationGuide
-from .insuranceplan import InsurancePlan, check_InsurancePlan, index_InsurancePlan
-from .invoice import Invoice, check_Invoice, index_Invoice
-from .library import Library, check_Library, index_Library
-from .linkage import Linkage, check_Linkage, index_Linkage
-from .list import List, check_List, index_List
-from .location import Location, check_Location, index_Location
-from .measure import Measure, check_Measure, index_Measure
-from .measurereport import MeasureReport, check_MeasureReport, index_MeasureReport
-from .media import Media, check_Media, index_Media
-from .medication import Medication, check_Medication, index_Medication
-from .medicationadministration import MedicationAdministration, check_MedicationAdministration, index_MedicationAdministration
-from .medicationdispense import MedicationDispense, check_MedicationDispense, index_MedicationDispense
-from .medicationknowledge import MedicationKnowledge, check_MedicationKnowledge, index_MedicationKnowledge
-from .medicationrequest import MedicationRequest, check_MedicationRequest, index_MedicationRequest
-from .medicationstatement import MedicationStatement, check_MedicationStatement, index_MedicationStatement
-from .medicinalproduct import MedicinalProduct, check_MedicinalProduct, index_MedicinalProduct
-from .medicinalproductauthorization import MedicinalProductAuthorization, check_MedicinalProductAuthorization, index_MedicinalProductAuthorization
-from .medicinalproductcontraindication import MedicinalProductContraindication, check_MedicinalProductContraindication, index_MedicinalProductContraindication
-from .medicinalproductindication import MedicinalProductIndication, check_MedicinalProductIndication, index_MedicinalProductIndication
-from .medicinalproductingredient import MedicinalProductIngredient, check_MedicinalProductIngredient, index_MedicinalProductIngredient
-from .medicinalproductinteraction import MedicinalProductInteraction, check_MedicinalProductInteraction, index_MedicinalProductInteraction
-from .medicinalproductmanufactured import MedicinalProductManufactured, check_MedicinalProductManufactured, index_MedicinalProductManufactured
-from .medicinalproductpackaged import MedicinalProductPackaged, check_MedicinalProductPackaged, index_MedicinalProductPackaged
-from .medicinalproductpharmaceutical import MedicinalProductPharmaceutical, check_MedicinalProductPharmaceutical, index_MedicinalProductPharmaceutical
-from .medicinalproductundesirableeffect import MedicinalProductUndesirableEffect, check_MedicinalProductUndesirableEffect, index_MedicinalProductUndesirableEffect
-from .messagedefinition import MessageDefinition, check_MessageDefinition, index_MessageDefinition
-from .messageheader import MessageHeader, check_MessageHeader, index_MessageHeader
-from .molecularsequence import MolecularSequence, check_MolecularSequence, index_MolecularSequence
-from .namingsystem import NamingSystem, check_NamingSystem, index_NamingSystem
-from .nutritionorder import NutritionOrder, check_NutritionOrder, index_NutritionOrder
-from .observation import Observation, check_Observation, index_Observation
-from .observationdefinition import ObservationDefinition, check_ObservationDefinition, index_ObservationDefinition
-from .operationdefinition import OperationDefinition, check_OperationDefinition, index_OperationDefinition
-from .operationoutcome import OperationOutcome, check_OperationOutcome, index_OperationOutcome
-from .organization import Organization, check_Organization, index_Organization
-from .organizationaffiliation import OrganizationAffiliation, check_OrganizationAffiliation, index_OrganizationAffiliation
-from .parameters import Parameters, check_Parameters, index_Parameters
-from .patient import Patient, check_Patient, index_Patient
-from .paymentnotice import PaymentNotice, check_PaymentNotice, index_PaymentNotice
-from .paymentreconciliation import PaymentReconciliation, check_PaymentReconciliation, index_PaymentReconciliation
-from .person import Person, check_Person, index_Person
-from .plandefinition import PlanDefinition, check_PlanDefinition, index_PlanDefinition
-from .practitioner import Practitioner, check_Practitioner, index_Practitioner
-from .practitionerrole import PractitionerRole, check_PractitionerRole, index_PractitionerRole
-from .procedure import Procedure, check_Procedure, index_Procedure
-from .provenance import Provenance, check_Provenance, index_Provenance
-from .questionnaire import Questionnaire, check_Questionnaire, index_Questionnaire
-from .questionnaireresponse import QuestionnaireResponse, check_QuestionnaireResponse, index_QuestionnaireResponse
-from .relatedperson import RelatedPerson, check_RelatedPerson, index_RelatedPerson
-from .requestgroup import RequestGroup, check_RequestGroup, index_RequestGroup
-from .researchdefinition import ResearchDefinition, check_ResearchDefinition, index_ResearchDefinition
-from .researchelementdefinition import ResearchElementDefinition, check_ResearchElementDefinition, index_ResearchElementDefinition
-from .researchstudy import ResearchStudy, check_ResearchStudy, index_ResearchStudy
-from .researchsubject import ResearchSubject, check_ResearchSubject, index_ResearchSubject
-from .riskassessment import RiskAssessment, check_RiskAssessment, index_RiskAssessment
-from .riskevidencesynthesis import RiskEvidenceSynthesis, check_RiskEvidenceSynthesis, index_RiskEvidenceSynthesis
-from .schedule import Schedule, check_Schedule, index_Schedule
-from .searchparameter import SearchParameter, check_SearchParameter, index_SearchParameter
-from .servicerequest import ServiceRequest, check_ServiceRequest, index_ServiceRequest
-from .slot import Slot, check_Slot, index_Slot
-from .specimen import Specimen, check_Specimen, index_Specimen
-from .specimendefinition import SpecimenDefinition, check_SpecimenDefinition, index_SpecimenDefinition
-from .structuredefinition import StructureDefinition, check_StructureDefinition, index_StructureDefinition
-from .structuremap import StructureMap, check_StructureMap, index_StructureMap
-from .subscription import Subscription, check_Subscription, index_Subscription
-from .substance import Substance, check_Substance, index_Substance
-from .substancenucleicacid import SubstanceNucleicAcid, check_SubstanceNucleicAcid, index_SubstanceNucleicAcid
-from .substancepolymer import SubstancePolymer, check_SubstancePolymer, index_SubstancePolymer
-from .substanceprotein import SubstanceProtein, check_SubstanceProtein, index_SubstanceProtein
-from .substancereferenceinformation import SubstanceReferenceInformation, check_SubstanceReferenceInformation, index_SubstanceReferenceInformation
-from .substancesourcematerial import SubstanceSourceMaterial, check_SubstanceSourceMaterial, index_SubstanceSourceMaterial
-from .substancespecification import SubstanceSpecification, check_SubstanceSpecification, index_SubstanceSpecification
-from .supplydelivery import SupplyDelivery, check_SupplyDelivery, index_SupplyDelivery
-from .supplyrequest import SupplyRequest, check_SupplyRequest, index_SupplyRequest
-from .task import Task, check_Task, index_Task
-from .terminologycapabilities import TerminologyCapabilities, check_TerminologyCapabilities, index_TerminologyCapabilities
-from .testreport import TestReport, check_TestReport, index_TestReport
-from .testscript import TestScript, check_TestScript, index_TestScript
-from .valueset import ValueSet, check_ValueSet, index_ValueSet
-from .verificationresult import VerificationResult, check_VerificationResult, index_VerificationResult
-from .visionprescription import VisionPrescription, check_VisionPrescription, index_VisionPrescription
+from .account import (
+    Account,
+    AccountCoverage,
+    AccountGuarantor,
+    check_Account,
+    index_Account,
+)
+from .activitydefinition import (
+    ActivityDefinition,
+    ActivityDefinitionDynamicValue,
+    ActivityDefinitionParticipant,
+    check_ActivityDefinition,
+    index_ActivityDefinition,
+)
+from .adverseevent import (
+    AdverseEvent,
+    AdverseEventSuspectEntity,
+    AdverseEventSuspectEntityCausality,
+    check_AdverseEvent,
+    index_AdverseEvent,
+)
+from .allergyintolerance import (
+    AllergyIntolerance,
+    AllergyIntoleranceReaction,
+    check_AllergyIntolerance,
+    index_AllergyIntolerance,
+)
+from .appointment import (
+    Appointment,
+    AppointmentParticipant,
+    check_Appointment,
+    index_Appointment,
+)
+from .appointmentresponse import (
+    AppointmentResponse,
+    check_AppointmentResponse,
+    index_AppointmentResponse,
+)
+from .auditevent import (
+    AuditEvent,
+    AuditEventAgent,
+    AuditEventAgentNetwork,
+    AuditEventEntity,
+    AuditEventEntityDetail,
+    AuditEventSource,
+    check_AuditEvent,
+    index_AuditEvent,
+)
+from .basic import (
+    Basic,
+    check_Basic,
+    index_Basic,
+)
+from .binary import (
+    Binary,
+    check_Binary,
+    index_Binary,
+)
+from .biologicallyderivedproduct import (
+    BiologicallyDerivedProduct,
+    BiologicallyDerivedProductCollection,
+    BiologicallyDerivedProductManipulation,
+    BiologicallyDerivedProductProcessing,
+    BiologicallyDerivedProductStorage,
+    check_BiologicallyDerivedProduct,
+    index_BiologicallyDerivedProduct,
+)
+from .bodystructure import (
+    BodyStructure,
+    check_BodyStructure,
+    index_BodyStructure,
+)
+from .bundle import (
+    Bundle,
+    BundleEntry,
+    BundleEntryRequest,
+    BundleEntryResponse,
+    BundleEntrySearch,
+    BundleLink,
+    check_Bundle,
+    index_Bundle,
+)
+from .capabilitystatement import (
+    CapabilityStatement,
+    CapabilityStatementDocument,
+    CapabilityStatementImplementation,
+    CapabilityStatementMessaging,
+    CapabilityStatementMessagingEndpoint,
+    CapabilityStatementMessagingSupportedMessage,
+    CapabilityStatementRest,
+    CapabilityStatementRestInteraction,
+    CapabilityStatementRestResource,
+    CapabilityStatementRestResourceInteraction,
+    CapabilityStatementRestResourceOperation,
+    CapabilityStatementRestResourceSearchParam,
+    CapabilityStatementRestSecurity,
+    CapabilityStatementSoftware,
+    check_CapabilityStatement,
+    index_CapabilityStatement,
+)
+from .careplan import (
+    CarePlan,
+    CarePlanActivity,
+    CarePlanActivityDetail,
+    check_CarePlan,
+    index_CarePlan,
+)
+from .careteam import (
+    CareTeam,
+    CareTeamParticipant,
+    check_CareTeam,
+    index_CareTeam,
+)
+from .catalogentry import (
+    CatalogEntry,
+    CatalogEntryRelatedEntry,
+    check_CatalogEntry,
+    index_CatalogEntry,
+)
+from .chargeitem import (
+    ChargeItem,
+    ChargeItemPerformer,
+    check_ChargeItem,
+    index_ChargeItem,
+)
+from .chargeitemdefinition import (
+    ChargeItemDefinition,
+    ChargeItemDefinitionApplicability,
+    ChargeItemDefinitionPropertyGroup,
+    ChargeItemDefinitionPropertyGroupPriceComponent,
+    check_ChargeItemDefinition,
+    index_ChargeItemDefinition,
+)
+from .claim import (
+    Claim,
+    ClaimAccident,
+    ClaimCareTeam,
+    ClaimDiagnosis,
+    ClaimInsurance,
+    ClaimItem,
+    ClaimItemDetail,
+    ClaimItemDetailSubDetail,
+    ClaimPayee,
+    ClaimProcedure,
+    ClaimRelated,
+    ClaimSupportingInfo,
+    check_Claim,
+    index_Claim,
+)
+from .claimresponse import (
+    ClaimResponse,
+    ClaimResponseAddItem,
+    ClaimResponseAddItemDetail,
+    ClaimResponseAddItemDetailSubDetail,
+    ClaimResponseError,
+    ClaimResponseInsurance,
+    ClaimResponseItem,
+    ClaimResponseItemAdjudication,
+    ClaimResponseItemDetail,
+    ClaimResponseItemDetailSubDetail,
+    ClaimResponsePayment,
+    ClaimResponseProcessNote,
+    ClaimResponseTotal,
+    check_ClaimResponse,
+    index_ClaimResponse,
+)
+from .clinicalimpression import (
+    ClinicalImpression,
+    ClinicalImpressionFinding,
+    ClinicalImpressionInvestigation,
+    check_ClinicalImpression,
+    index_ClinicalImpression,
+)
+from .codesystem import (
+    CodeSystem,
+    CodeSystemConcept,
+    CodeSystemConceptDesignation,
+    CodeSystemConceptProperty,
+    CodeSystemFilter,
+    CodeSystemProperty,
+    check_CodeSystem,
+    index_CodeSystem,
+)
+from .communication import (
+    Communication,
+    CommunicationPayload,
+    check_Communication,
+    index_Communication,
+)
+from .communicationrequest import (
+    CommunicationRequest,
+    CommunicationRequestPayload,
+    check_CommunicationRequest,
+    index_CommunicationRequest,
+)
+from .compartmentdefinition import (
+    CompartmentDefinition,
+    CompartmentDefinitionResource,
+    check_CompartmentDefinition,
+    index_CompartmentDefinition,
+)
+from .composition import (
+    Composition,
+    CompositionAttester,
+    CompositionEvent,
+    CompositionRelatesTo,
+    CompositionSection,
+    check_Composition,
+    index_Composition,
+)
+from .conceptmap import (
+    ConceptMap,
+    ConceptMapGroup,
+    ConceptMapGroupElement,
+    ConceptMapGroupElementTarget,
+    ConceptMapGroupElementTargetDependsOn,
+    ConceptMapGroupUnmapped,
+    check_ConceptMap,
+    index_ConceptMap,
+)
+from .condition import (
+    Condition,
+    ConditionEvidence,
+    ConditionStage,
+    check_Condition,
+    index_Condition,
+)
+from .consent import (
+    Consent,
+    ConsentPolicy,
+    ConsentProvision,
+    ConsentProvisionActor,
+    ConsentProvisionData,
+    ConsentVerification,
+    check_Consent,
+    index_Consent,
+)
+from .contract import (
+    Contract,
+    ContractContentDefinition,
+    ContractFriendly,
+    ContractLegal,
+    ContractRule,
+    ContractSigner,
+    ContractTerm,
+    ContractTermAction,
+    ContractTermActionSubject,
+    ContractTermAsset,
+    ContractTermAssetContext,
+    ContractTermAssetValuedItem,
+    ContractTermOffer,
+    ContractTermOfferAnswer,
+    ContractTermOfferParty,
+    ContractTermSecurityLabel,
+    check_Contract,
+    index_Contract,
+)
+from .coverage import (
+    Coverage,
+    CoverageClass,
+    CoverageCostToBeneficiary,
+    CoverageCostToBeneficiaryException,
+    check_Coverage,
+    index_Coverage,
+)
+from .coverageeligibilityrequest import (
+    CoverageEligibilityRequest,
+    CoverageEligibilityRequestInsurance,
+    CoverageEligibilityRequestItem,
+    CoverageEligibilityRequestItemDiagnosis,
+    CoverageEligibilityRequestSupportingInfo,
+    check_CoverageEligibilityRequest,
+    index_CoverageEligibilityRequest,
+)
+from .coverageeligibilityresponse import (
+    CoverageEligibilityResponse,
+    CoverageEligibilityResponseError,
+    CoverageEligibilityResponseInsurance,
+    CoverageEligibilityResponseInsuranceItem,
+    CoverageEligibilityResponseInsuranceItemBenefit,
+    check_CoverageEligibilityResponse,
+    index_CoverageEligibilityResponse,
+)
+from .detectedissue import (
+    DetectedIssue,
+    DetectedIssueEvidence,
+    DetectedIssueMitigation,
+    check_DetectedIssue,
+    index_DetectedIssue,
+)
+from .device import (
+    Device,
+    DeviceDeviceName,
+    DeviceProperty,
+    DeviceSpecialization,
+    DeviceUdiCarrier,
+    DeviceVersion,
+    check_Device,
+    index_Device,
+)
+from .devicedefinition import (
+    DeviceDefinition,
+    DeviceDefinitionCapability,
+    DeviceDefinitionDeviceName,
+    DeviceDefinitionMaterial,
+    DeviceDefinitionProperty,
+    DeviceDefinitionSpecialization,
+    DeviceDefinitionUdiDeviceIdentifier,
+    check_DeviceDefinition,
+    index_DeviceDefinition,
+)
+from .devicemetric import (
+    DeviceMetric,
+    DeviceMetricCalibration,
+    check_DeviceMetric,
+    index_DeviceMetric,
+)
+from .devicerequest import (
+    DeviceRequest,
+    DeviceRequestParameter,
+    check_DeviceRequest,
+    index_DeviceRequest,
+)
+from .deviceusestatement import (
+    DeviceUseStatement,
+    check_DeviceUseStatement,
+    index_DeviceUseStatement,
+)
+from .diagnosticreport import (
+    DiagnosticReport,
+    DiagnosticReportMedia,
+    check_DiagnosticReport,
+    index_DiagnosticReport,
+)
+from .documentmanifest import (
+    DocumentManifest,
+    DocumentManifestRelated,
+    check_DocumentManifest,
+    index_DocumentManifest,
+)
+from .documentreference import (
+    DocumentReference,
+    DocumentReferenceContent,
+    DocumentReferenceContext,
+    DocumentReferenceRelatesTo,
+    check_DocumentReference,
+    index_DocumentReference,
+)
+from .effectevidencesynthesis import (
+    EffectEvidenceSynthesis,
+    EffectEvidenceSynthesisCertainty,
+    EffectEvidenceSynthesisCertaintyCertaintySubcomponent,
+    EffectEvidenceSynthesisEffectEstimate,
+    EffectEvidenceSynthesisEffectEstimatePrecisionEstimate,
+    EffectEvidenceSynthesisResultsByExposure,
+    EffectEvidenceSynthesisSampleSize,
+    check_EffectEvidenceSynthesis,
+    index_EffectEvidenceSynthesis,
+)
+from .encounter import (
+    Encounter,
+    EncounterClassHistory,
+    EncounterDiagnosis,
+    EncounterHospitalization,
+    EncounterLocation,
+    EncounterParticipant,
+    EncounterStatusHistory,
+    check_Encounter,
+    index_Encounter,
+)
+from .endpoint import (
+    Endpoint,
+    check_Endpoint,
+    index_Endpoint,
+)
+from .enrollmentrequest import (
+    EnrollmentRequest,
+    check_EnrollmentRequest,
+    index_EnrollmentRequest,
+)
+from .enrollmentresponse import (
+    EnrollmentResponse,
+    check_EnrollmentResponse,
+    index_EnrollmentResponse,
+)
+from .episodeofcare import (
+    EpisodeOfCare,
+    EpisodeOfCareDiagnosis,
+    EpisodeOfCareStatusHistory,
+    check_EpisodeOfCare,
+    index_EpisodeOfCare,
+)
+from .eventdefinition import (
+    EventDefinition,
+    check_EventDefinition,
+    index_EventDefinition,
+)
+from .evidence import (
+    Evidence,
+    check_Evidence,
+    index_Evidence,
+)
+from .evidencevariable import (
+    EvidenceVariable,
+    EvidenceVariableCharacteristic,
+    check_EvidenceVariable,
+    index_EvidenceVariable,
+)
+from .examplescenario import (
+    ExampleScenario,
+    ExampleScenarioActor,
+    ExampleScenarioInstance,
+    ExampleScenarioInstanceContainedInstance,
+    ExampleScenarioInstanceVersion,
+    ExampleScenarioProcess,
+    ExampleScenarioProcessStep,
+    ExampleScenarioProcessStepAlternative,
+    ExampleScenarioProcessStepOperation,
+    check_ExampleScenario,
+    index_ExampleScenario,
+)
+from .explanationofbenefit import (
+    ExplanationOfBenefit,
+    ExplanationOfBenefitAccident,
+    ExplanationOfBenefitAddItem,
+    ExplanationOfBenefitAddItemDetail,
+    ExplanationOfBenefitAddItemDetailSubDetail,
+    ExplanationOfBenefitBenefitBalance,
+    ExplanationOfBenefitBenefitBalanceFinancial,
+    ExplanationOfBenefitCareTeam,
+    ExplanationOfBenefitDiagnosis,
+    ExplanationOfBenefitInsurance,
+    ExplanationOfBenefitItem,
+    ExplanationOfBenefitItemAdjudication,
+    ExplanationOfBenefitItemDetail,
+    ExplanationOfBenefitItemDetailSubDetail,
+    ExplanationOfBenefitPayee,
+    ExplanationOfBenefitPayment,
+    ExplanationOfBenefitProcedure,
+    ExplanationOfBenefitProcessNote,
+    ExplanationOfBenefitRelated,
+    ExplanationOfBenefitSupportingInfo,
+    ExplanationOfBenefitTotal,
+    check_ExplanationOfBenefit,
+    index_ExplanationOfBenefit,
+)
+from .familymemberhistory import (
+    FamilyMemberHistory,
+    FamilyMemberHistoryCondition,
+    check_FamilyMemberHistory,
+    index_FamilyMemberHistory,
+)
+from .flag import (
+    Flag,
+    check_Flag,
+    index_Flag,
+)
+from .goal import (
+    Goal,
+    GoalTarget,
+    check_Goal,
+    index_Goal,
+)
+from .graphdefinition import (
+    GraphDefinition,
+    GraphDefinitionLink,
+    GraphDefinitionLinkTarget,
+    GraphDefinitionLinkTargetCompartment,
+    check_GraphDefinition,
+    index_GraphDefinition,
+)
+from .group import (
+    Group,
+    GroupCharacteristic,
+    GroupMember,
+    check_Group,
+    index_Group,
+)
+from .guidanceresponse import (
+    GuidanceResponse,
+    check_GuidanceResponse,
+    index_GuidanceResponse,
+)
+from .healthcareservice import (
+    HealthcareService,
+    HealthcareServiceAvailableTime,
+    HealthcareServiceEligibility,
+    HealthcareServiceNotAvailable,
+    check_HealthcareService,
+    index_HealthcareService,
+)
+from .imagingstudy import (
+    ImagingStudy,
+    ImagingStudySeries,
+    ImagingStudySeriesInstance,
+    ImagingStudySeriesPerformer,
+    check_ImagingStudy,
+    index_ImagingStudy,
+)
+from .immunization import (
+    Immunization,
+    ImmunizationEducation,
+    ImmunizationPerformer,
+    ImmunizationProtocolApplied,
+    ImmunizationReaction,
+    check_Immunization,
+    index_Immunization,
+)
+from .immunizationevaluation import (
+    ImmunizationEvaluation,
+    check_ImmunizationEvaluation,
+    index_ImmunizationEvaluation,
+)
+from .immunizationrecommendation import (
+    ImmunizationRecommendation,
+    ImmunizationRecommendationRecommendation,
+    ImmunizationRecommendationRecommendationDateCriterion,
+    check_ImmunizationRecommendation,
+    index_ImmunizationRecommendation,
+)
+from .implementationguide import (
+    ImplementationGuide,
+    ImplementationGuideDefinition,
+    ImplementationGuideDefinitionGrouping,
+    ImplementationGuideDefinitionPage,
+    ImplementationGuideDefinitionParameter,
+    ImplementationGuideDefinitionResource,
+    ImplementationGuideDefinitionTemplate,
+    ImplementationGuideDependsOn,
+    ImplementationGuideGlobal,
+    ImplementationGuideManifest,
+    ImplementationGuideManifestPage,
+    ImplementationGuideManifestResource,
+    check_ImplementationGuide,
+    index_ImplementationGuide,
+)
+from .insuranceplan import (
+    InsurancePlan,
+    InsurancePlanContact,
+    InsurancePlanCoverage,
+    InsurancePlanCoverageBenefit,
+    InsurancePlanCoverageBenefitLimit,
+    InsurancePlanPlan,
+    InsurancePlanPlanGeneralCost,
+    InsurancePlanPlanSpecificCost,
+    InsurancePlanPlanSpecificCostBenefit,
+    InsurancePlanPlanSpecificCostBenefitCost,
+    check_InsurancePlan,
+    index_InsurancePlan,
+)
+from .invoice import (
+    Invoice,
+    InvoiceLineItem,
+    InvoiceLineItemPriceComponent,
+    InvoiceParticipant,
+    check_Invoice,
+    index_Invoice,
+)
+from .library import (
+    Library,
+    check_Library,
+    index_Library,
+)
+from .linkage import (
+    Linkage,
+    LinkageItem,
+    check_Linkage,
+    index_Linkage,
+)
+from .list import (
+    List,
+    ListEntry,
+    check_List,
+    index_List,
+)
+from .location import (
+    Location,
+    LocationHoursOfOperation,
+    LocationPosition,
+    check_Location,
+    index_Location,
+)
+from .measure import (
+    Measure,
+    MeasureGroup,
+    MeasureGroupPopulation,
+    MeasureGroupStratifier,
+    MeasureGroupStratifierComponent,
+    MeasureSupplementalData,
+    check_Measure,
+    index_Measure,
+)
+from .measurereport import (
+    MeasureReport,
+    MeasureReportGroup,
+    MeasureReportGroupPopulation,
+    MeasureReportGroupStratifier,
+    MeasureReportGroupStratifierStratum,
+    MeasureReportGroupStratifierStratumComponent,
+    MeasureReportGroupStratifierStratumPopulation,
+    check_MeasureReport,
+    index_MeasureReport,
+)
+from .media import (
+    Media,
+    check_Media,
+    index_Media,
+)
+from .medication import (
+    Medication,
+    MedicationBatch,
+    MedicationIngredient,
+    check_Medication,
+    index_Medication,
+)
+from .medicationadministration import (
+    MedicationAdministration,
+    MedicationAdministrationDosage,
+    MedicationAdministrationPerformer,
+    check_MedicationAdministration,
+    index_MedicationAdministration,
+)
+from .medicationdispense import (
+    MedicationDispense,
+    MedicationDispensePerformer,
+    MedicationDispenseSubstitution,
+    check_MedicationDispense,
+    index_MedicationDispense,
+)
+from .medicationknowledge import (
+    MedicationKnowledge,
+    MedicationKnowledgeAdministrationGuidelines,
+    MedicationKnowledgeAdministrationGuidelinesDosage,
+    MedicationKnowledgeAdministrationGuidelinesPatientCharacteristics,
+    MedicationKnowledgeCost,
+    MedicationKnowledgeDrugCharacteristic,
+    MedicationKnowledgeIngredient,
+    MedicationKnowledgeKinetics,
+    MedicationKnowledgeMedicineClassification,
+    MedicationKnowledgeMonitoringProgram,
+    MedicationKnowledgeMonograph,
+    MedicationKnowledgePackaging,
+    MedicationKnowledgeRegulatory,
+    MedicationKnowledgeRegulatoryMaxDispense,
+    MedicationKnowledgeRegulatorySchedule,
+    MedicationKnowledgeRegulatorySubstitution,
+    MedicationKnowledgeRelatedMedicationKnowledge,
+    check_MedicationKnowledge,
+    index_MedicationKnowledge,
+)
+from .medicationrequest import (
+    MedicationRequest,
+    MedicationRequestDispenseRequest,
+    MedicationRequestDispenseRequestInitialFill,
+    MedicationRequestSubstitution,
+    check_MedicationRequest,
+    index_MedicationRequest,
+)
+from .medicationstatement import (
+    MedicationStatement,
+    check_MedicationStatement,
+    index_MedicationStatement,
+)
+from .medicinalproduct import (
+    MedicinalProduct,
+    MedicinalProductManufacturingBusinessOperation,
+    MedicinalProductName,
+    MedicinalProductNameCountryLanguage,
+    MedicinalProductNameNamePart,
+    MedicinalProductSpecialDesignation,
+    check_MedicinalProduct,
+    index_MedicinalProduct,
+)
+from .medicinalproductauthorization import (
+    MedicinalProductAuthorization,
+    MedicinalProductAuthorizationJurisdictionalAuthorization,
+    MedicinalProductAuthorizationProcedure,
+    check_MedicinalProductAuthorization,
+    index_MedicinalProductAuthorization,
+)
+from .medicinalproductcontraindication import (
+    MedicinalProductContraindication,
+    MedicinalProductContraindicationOtherTherapy,
+    check_MedicinalProductContraindication,
+    index_MedicinalProductContraindication,
+)
+from .medicinalproductindication import (
+    MedicinalProductIndication,
+    MedicinalProductIndicationOtherTherapy,
+    check_MedicinalProductIndication,
+    index_MedicinalProductIndication,
+)
+from .medicinalproductingredient import (
+    MedicinalProductIngredient,
+    MedicinalProductIngredientSpecifiedSubstance,
+    MedicinalProductIngredientSpecifiedSubstanceStrength,
+    MedicinalProductIngredientSpecifiedSubstanceStrengthReferenceStrength,
+    MedicinalProductIngredientSubstance,
+    check_MedicinalProductIngredient,
+    index_MedicinalProductIngredient,
+)
+from .medicinalproductinteraction import (
+    MedicinalProductInteraction,
+    MedicinalProductInteractionInteractant,
+    check_MedicinalProductInteraction,
+    index_MedicinalProductInteraction,
+)
+from .medicinalproductmanufactured import (
+    MedicinalProductManufactured,
+    check_MedicinalProductManufactured,
+    index_MedicinalProductManufactured,
+)
+from .medicinalproductpackaged import (
+    MedicinalProductPackaged,
+    MedicinalProductPackagedBatchIdentifier,
+    MedicinalProductPackagedPackageItem,
+    check_MedicinalProductPackaged,
+    index_MedicinalProductPackaged,
+)
+from .medicinalproductpharmaceutical import (
+    MedicinalProductPharmaceutical,
+    MedicinalProductPharmaceuticalCharacteristics,
+    MedicinalProductPharmaceuticalRouteOfAdministration,
+    MedicinalProductPharmaceuticalRouteOfAdministrationTargetSpecies,
+    MedicinalProductPharmaceuticalRouteOfAdministrationTargetSpeciesWithdrawalPeriod,
+    check_MedicinalProductPharmaceutical,
+    index_MedicinalProductPharmaceutical,
+)
+from .medicinalproductundesirableeffect import (
+    MedicinalProductUndesirableEffect,
+    check_MedicinalProductUndesirableEffect,
+    index_MedicinalProductUndesirableEffect,
+)
+from .messagedefinition import (
+    MessageDefinition,
+    MessageDefinitionAllowedResponse,
+    MessageDefinitionFocus,
+    check_MessageDefinition,
+    index_MessageDefinition,
+)
+from .messageheader import (
+    MessageHeader,
+    MessageHeaderDestination,
+    MessageHeaderResponse,
+    MessageHeaderSource,
+    check_MessageHeader,
+    index_MessageHeader,
+)
+from .molecularsequence import (
+    MolecularSequence,
+    MolecularSequenceQuality,
+    MolecularSequenceQualityRoc,
+    MolecularSequenceReferenceSeq,
+    MolecularSequenceRepository,
+    MolecularSequenceStructureVariant,
+    MolecularSequenceStructureVariantInner,
+    MolecularSequenceStructureVariantOuter,
+    MolecularSequenceVariant,
+    check_MolecularSequence,
+    index_MolecularSequence,
+)
+from .namingsystem import (
+    NamingSystem,
+    NamingSystemUniqueId,
+    check_NamingSystem,
+    index_NamingSystem,
+)
+from .nutritionorder import (
+    NutritionOrder,
+    NutritionOrderEnteralFormula,
+    NutritionOrderEnteralFormulaAdministration,
+    NutritionOrderOralDiet,
+    NutritionOrderOralDietNutrient,
+    NutritionOrderOralDietTexture,
+    NutritionOrderSupplement,
+    check_NutritionOrder,
+    index_NutritionOrder,
+)
+from .observation import (
+    Observation,
+    ObservationComponent,
+    ObservationReferenceRange,
+    check_Observation,
+    index_Observation,
+)
+from .observationdefinition import (
+    ObservationDefinition,
+    ObservationDefinitionQualifiedInterval,
+    ObservationDefinitionQuantitativeDetails,
+    check_ObservationDefinition,
+    index_ObservationDefinition,
+)
+from .operationdefinition import (
+    OperationDefinition,
+    OperationDefinitionOverload,
+    OperationDefinitionParameter,
+    OperationDefinitionParameterBinding,
+    OperationDefinitionParameterReferencedFrom,
+    check_OperationDefinition,
+    index_OperationDefinition,
+)
+from .operationoutcome import (
+    OperationOutcome,
+    OperationOutcomeIssue,
+    check_OperationOutcome,
+    index_OperationOutcome,
+)
+from .organization import (
+    Organization,
+    OrganizationContact,
+    check_Organization,
+    index_Organization,
+)
+from .organizationaffiliation import (
+    OrganizationAffiliation,
+    check_OrganizationAffiliation,
+    index_OrganizationAffiliation,
+)
+from .parameters import (
+    Parameters,
+    ParametersParameter,
+    check_Parameters,
+    index_Parameters,
+)
+from .patient import (
+    Patient,
+    PatientCommunication,
+    PatientContact,
+    PatientLink,
+    check_Patient,
+    index_Patient,
+)
+from .paymentnotice import (
+    PaymentNotice,
+    check_PaymentNotice,
+    index_PaymentNotice,
+)
+from .paymentreconciliation import (
+    PaymentReconciliation,
+    PaymentReconciliationDetail,
+    PaymentReconciliationProcessNote,
+    check_PaymentReconciliation,
+    index_PaymentReconciliation,
+)
+from .person import (
+    Person,
+    PersonLink,
+    check_Person,
+    index_Person,
+)
+from .plandefinition import (
+    PlanDefinition,
+    PlanDefinitionAction,
+    PlanDefinitionActionCondition,
+    PlanDefinitionActionDynamicValue,
+    PlanDefinitionActionParticipant,
+    PlanDefinitionActionRelatedAction,
+    PlanDefinitionGoal,
+    PlanDefinitionGoalTarget,
+    check_PlanDefinition,
+    index_PlanDefinition,
+)
+from .practitioner import (
+    Practitioner,
+    PractitionerQualification,
+    check_Practitioner,
+    index_Practitioner,
+)
+from .practitionerrole import (
+    PractitionerRole,
+    PractitionerRoleAvailableTime,
+    PractitionerRoleNotAvailable,
+    check_PractitionerRole,
+    index_PractitionerRole,
+)
+from .procedure import (
+    Procedure,
+    ProcedureFocalDevice,
+    ProcedurePerformer,
+    check_Procedure,
+    index_Procedure,
+)
+from .provenance import (
+    Provenance,
+    ProvenanceAgent,
+    ProvenanceEntity,
+    check_Provenance,
+    index_Provenance,
+)
+from .questionnaire import (
+    Questionnaire,
+    QuestionnaireItem,
+    QuestionnaireItemAnswerOption,
+    QuestionnaireItemEnableWhen,
+    QuestionnaireItemInitial,
+    check_Questionnaire,
+    index_Questionnaire,
+)
+from .questionnaireresponse import (
+    QuestionnaireResponse,
+    QuestionnaireResponseItem,
+    QuestionnaireResponseItemAnswer,
+    check_QuestionnaireResponse,
+    index_QuestionnaireResponse,
+)
+from .relatedperson import (
+    RelatedPerson,
+    RelatedPersonCommunication,
+    check_RelatedPerson,
+    index_RelatedPerson,
+)
+from .requestgroup import (
+    RequestGroup,
+    RequestGroupAction,
+    RequestGroupActionCondition,
+    RequestGroupActionRelatedAction,
+    check_RequestGroup,
+    index_RequestGroup,
+)
+from .researchdefinition import (
+    ResearchDefinition,
+    check_ResearchDefinition,
+    index_ResearchDefinition,
+)
+from .researchelementdefinition import (
+    ResearchElementDefinition,
+    ResearchElementDefinitionCharacteristic,
+    check_ResearchElementDefinition,
+    index_ResearchElementDefinition,
+)
+from .researchstudy import (
+    ResearchStudy,
+    ResearchStudyArm,
+    ResearchStudyObjective,
+    check_ResearchStudy,
+    index_ResearchStudy,
+)
+from .researchsubject import (
+    ResearchSubject,
+    check_ResearchSubject,
+    index_ResearchSubject,
+)
+from .riskassessment import (
+    RiskAssessment,
+    RiskAssessmentPrediction,
+    check_RiskAssessment,
+    index_RiskAssessment,
+)
+from .riskevidencesynthesis import (
+    RiskEvidenceSynthesis,
+    RiskEvidenceSynthesisCertainty,
+    RiskEvidenceSynthesisCertaintyCertaintySubcomponent,
+    RiskEvidenceSynthesisRiskEstimate,
+    RiskEvidenceSynthesisRiskEstimatePrecisionEstimate,
+    RiskEvidenceSynthesisSampleSize,
+    check_RiskEvidenceSynthesis,
+    index_RiskEvidenceSynthesis,
+)
+from .schedule import (
+    Schedule,
+    check_Schedule,
+    index_Schedule,
+)
+from .searchparameter import (
+    SearchParameter,
+    SearchParameterComponent,
+    check_SearchParameter,
+    index_SearchParameter,
+)
+from .servicerequest import (
+    ServiceRequest,
+    check_ServiceRequest,
+    index_ServiceRequest,
+)
+from .slot import (
+    Slot,
+    check_Slot,
+    index_Slot,
+)
+from .specimen import (
+    Specimen,
+    SpecimenCollection,
+    SpecimenContainer,
+    SpecimenProcessing,
+    check_Specimen,
+    index_Specimen,
+)
+from .specimendefinition import (
+    SpecimenDefinition,
+    SpecimenDefinitionTypeTested,
+    SpecimenDefinitionTypeTestedContainer,
+    SpecimenDefinitionTypeTestedContainerAdditive,
+    SpecimenDefinitionTypeTestedHandling,
+    check_SpecimenDefinition,
+    index_SpecimenDefinition,
+)
+from .structuredefinition import (
+    StructureDefinition,
+    StructureDefinitionContext,
+    StructureDefinitionDifferential,
+    StructureDefinitionMapping,
+    StructureDefinitionSnapshot,
+    check_StructureDefinition,
+    index_StructureDefinition,
+)
+from .structuremap import (
+    StructureMap,
+    StructureMapGroup,
+    StructureMapGroupInput,
+    StructureMapGroupRule,
+    StructureMapGroupRuleDependent,
+    StructureMapGroupRuleSource,
+    StructureMapGroupRuleTarget,
+    StructureMapGroupRuleTargetParameter,
+    StructureMapStructure,
+    check_StructureMap,
+    index_StructureMap,
+)
+from .subscription import (
+    Subscription,
+    SubscriptionChannel,
+    check_Subscription,
+    index_Subscription,
+)
+from .substance import (
+    Substance,
+    SubstanceIngredient,
+    SubstanceInstance,
+    check_Substance,
+    index_Substance,
+)
+from .substancenucleicacid import (
+    SubstanceNucleicAcid,
+    SubstanceNucleicAcidSubunit,
+    SubstanceNucleicAcidSubunitLinkage,
+    SubstanceNucleicAcidSubunitSugar,
+    check_SubstanceNucleicAcid,
+    index_SubstanceNucleicAcid,
+)
+from .substancepolymer import (
+    SubstancePolymer,
+    SubstancePolymerMonomerSet,
+    SubstancePolymerMonomerSetStartingMaterial,
+    SubstancePolymerRepeat,
+    SubstancePolymerRepeatRepeatUnit,
+    SubstancePolymerRepeatRepeatUnitDegreeOfPolymerisation,
+    SubstancePolymerRepeatRepeatUnitStructuralRepresentation,
+    check_SubstancePolymer,
+    index_SubstancePolymer,
+)
+from .substanceprotein import (
+    SubstanceProtein,
+    SubstanceProteinSubunit,
+    check_SubstanceProtein,
+    index_SubstanceProtein,
+)
+from .substancereferenceinformation import (
+    SubstanceReferenceInformation,
+    SubstanceReferenceInformationClassification,
+    SubstanceReferenceInformationGene,
+    SubstanceReferenceInformationGeneElement,
+    SubstanceReferenceInformationTarget,
+    check_SubstanceReferenceInformation,
+    index_SubstanceReferenceInformation,
+)
+from .substancesourcematerial import (
+    SubstanceSourceMaterial,
+    SubstanceSourceMaterialFractionDescription,
+    SubstanceSourceMaterialOrganism,
+    SubstanceSourceMaterialOrganismAuthor,
+    SubstanceSourceMaterialOrganismHybrid,
+    SubstanceSourceMaterialOrganismOrganismGeneral,
+    SubstanceSourceMaterialPartDescription,
+    check_SubstanceSourceMaterial,
+    index_SubstanceSourceMaterial,
+)
+from .substancespecification import (
+    SubstanceSpecification,
+    SubstanceSpecificationCode,
+    SubstanceSpecificationMoiety,
+    SubstanceSpecificationName,
+    SubstanceSpecificationNameOfficial,
+    SubstanceSpecificationProperty,
+    SubstanceSpecificationRelationship,
+    SubstanceSpecificationStructure,
+    SubstanceSpecificationStructureIsotope,
+    SubstanceSpecificationStructureIsotopeMolecularWeight,
+    SubstanceSpecificationStructureRepresentation,
+    check_SubstanceSpecification,
+    index_SubstanceSpecification,
+)
+from .supplydelivery import (
+    SupplyDelivery,
+    SupplyDeliverySuppliedItem,
+    check_SupplyDelivery,
+    index_SupplyDelivery,
+)
+from .supplyrequest import (
+    SupplyRequest,
+    SupplyRequestParameter,
+    check_SupplyRequest,
+    index_SupplyRequest,
+)
+from .task import (
+    Task,
+    TaskInput,
+    TaskOutput,
+    TaskRestriction,
+    check_Task,
+    index_Task,
+)
+from .terminologycapabilities import (
+    TerminologyCapabilities,
+    TerminologyCapabilitiesClosure,
+    TerminologyCapabilitiesCodeSystem,
+    TerminologyCapabilitiesCodeSystemVersion,
+    TerminologyCapabilitiesCodeSystemVersionFilter,
+    TerminologyCapabilitiesExpansion,
+    TerminologyCapabilitiesExpansionParameter,
+    TerminologyCapabilitiesImplementation,
+    TerminologyCapabilitiesSoftware,
+    TerminologyCapabilitiesTranslation,
+    TerminologyCapabilitiesValidateCode,
+    check_TerminologyCapabilities,
+    index_TerminologyCapabilities,
+)
+from .testreport import (
+    TestReport,
+    TestReportParticipant,
+    TestReportSetup,
+    TestReportSetupAction,
+    TestReportSetupActionAssert,
+    TestReportSetupActionOperation,
+    TestReportTeardown,
+    TestReportTeardownAction,
+    TestReportTest,
+    TestReportTestAction,
+    check_TestReport,
+    index_TestReport,
+)
+from .testscript import (
+    TestScript,
+    TestScriptDestination,
+    TestScriptFixture,
+    TestScriptMetadata,
+    TestScriptMetadataCapability,
+    TestScriptMetadataLink,
+    TestScriptOrigin,
+    TestScriptSetup,
+    TestScriptSetupAction,
+    TestScriptSetupActionAssert,
+    TestScriptSetupActionOperation,
+    TestScriptSetupActionOperationRequestHeader,
+    TestScriptTeardown,
+    TestScriptTeardownAction,
+    TestScriptTest,
+    TestScriptTestAction,
+    TestScriptVariable,
+    check_TestScript,
+    index_TestScript,
+)
+from .valueset import (
+    ValueSet,
+    ValueSetCompose,
+    ValueSetComposeInclude,
+    ValueSetComposeIncludeConcept,
+    ValueSetComposeIncludeConceptDesignation,
+    ValueSetComposeIncludeFilter,
+    ValueSetExpansion,
+    ValueSetExpansionContains,
+    ValueSetExpansionParameter,
+    check_ValueSet,
+    index_ValueSet,
+)
+from .verificationresult import (
+    VerificationResult,
+    VerificationResultAttestation,
+    VerificationResultPrimarySource,
+    VerificationResultValidator,
+    check_VerificationResult,
+    index_VerificationResult,
+)
+from .visionprescription import (
+    VisionPrescription,
+    VisionPrescriptionLensSpecification,
+    VisionPrescriptionLensSpecificationPrism,
+    check_VisionPrescription,
+    index_VisionPrescription,
+)
 
 AnyResource = Union[
     Account,

@@ -140,7 +140,7 @@ S23 = slot("ActivityDefinition.useContext$code$value.as(CodeableConcept)", "comp
 
 def check_ActivityDefinition(v, at, ctx):
     if v.contained is not None:
-        check_contained(v, ctx)
+        check_contained(v, at, ctx)
     x = v.meta
     if x is not None:
         check_Meta(x, (at, "meta"), ctx)

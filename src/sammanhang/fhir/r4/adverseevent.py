@@ -83,7 +83,7 @@ S11 = slot("AdverseEvent.severity", "token")
 
 def check_AdverseEvent(v, at, ctx):
     if v.contained is not None:
-        check_contained(v, ctx)
+        check_contained(v, at, ctx)
     x = v.meta
     if x is not None:
         check_Meta(x, (at, "meta"), ctx)

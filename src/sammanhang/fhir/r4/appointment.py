@@ -80,7 +80,7 @@ S13 = slot("Appointment.status", "token")
 
 def check_Appointment(v, at, ctx):
     if v.contained is not None:
-        check_contained(v, ctx)
+        check_contained(v, at, ctx)
     x = v.meta
     if x is not None:
         check_Meta(x, (at, "meta"), ctx)

@@ -37,7 +37,7 @@ S3 = slot("AppointmentResponse.participantStatus", "token")
 
 def check_AppointmentResponse(v, at, ctx):
     if v.contained is not None:
-        check_contained(v, ctx)
+        check_contained(v, at, ctx)
     x = v.meta
     if x is not None:
         check_Meta(x, (at, "meta"), ctx)

@@ -119,7 +119,7 @@ S16 = slot("AuditEvent.agent.policy", "uri")
 
 def check_AuditEvent(v, at, ctx):
     if v.contained is not None:
-        check_contained(v, ctx)
+        check_contained(v, at, ctx)
     x = v.meta
     if x is not None:
         check_Meta(x, (at, "meta"), ctx)

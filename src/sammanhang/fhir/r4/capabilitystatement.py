@@ -251,7 +251,7 @@ S22 = slot("CapabilityStatement.useContext$code$value.as(CodeableConcept)", "com
 
 def check_CapabilityStatement(v, at, ctx):
     if v.contained is not None:
-        check_contained(v, ctx)
+        check_contained(v, at, ctx)
     x = v.meta
     if x is not None:
         check_Meta(x, (at, "meta"), ctx)

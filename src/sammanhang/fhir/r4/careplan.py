@@ -122,7 +122,7 @@ S18 = slot("CarePlan.instantiatesUri", "uri")
 
 def check_CarePlan(v, at, ctx):
     if v.contained is not None:
-        check_contained(v, ctx)
+        check_contained(v, at, ctx)
     x = v.meta
     if x is not None:
         check_Meta(x, (at, "meta"), ctx)

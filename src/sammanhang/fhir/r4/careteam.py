@@ -55,7 +55,7 @@ S6 = slot("CareTeam.status", "token")
 
 def check_CareTeam(v, at, ctx):
     if v.contained is not None:
-        check_contained(v, ctx)
+        check_contained(v, at, ctx)
     x = v.meta
     if x is not None:
         check_Meta(x, (at, "meta"), ctx)

@@ -46,7 +46,7 @@ TO_1 = frozenset(('CatalogEntry',))
 
 def check_CatalogEntry(v, at, ctx):
     if v.contained is not None:
-        check_contained(v, ctx)
+        check_contained(v, at, ctx)
     x = v.meta
     if x is not None:
         check_Meta(x, (at, "meta"), ctx)

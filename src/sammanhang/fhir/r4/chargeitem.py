@@ -87,7 +87,7 @@ S15 = slot("ChargeItem.performer.function", "token")
 
 def check_ChargeItem(v, at, ctx):
     if v.contained is not None:
-        check_contained(v, ctx)
+        check_contained(v, at, ctx)
     x = v.meta
     if x is not None:
         check_Meta(x, (at, "meta"), ctx)

@@ -102,7 +102,7 @@ S15 = slot("ChargeItemDefinition.useContext$code$value.as(CodeableConcept)", "co
 
 def check_ChargeItemDefinition(v, at, ctx):
     if v.contained is not None:
-        check_contained(v, ctx)
+        check_contained(v, at, ctx)
     x = v.meta
     if x is not None:
         check_Meta(x, (at, "meta"), ctx)

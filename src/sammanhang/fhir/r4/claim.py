@@ -252,7 +252,7 @@ S16 = slot("Claim.use", "token")
 
 def check_Claim(v, at, ctx):
     if v.contained is not None:
-        check_contained(v, ctx)
+        check_contained(v, at, ctx)
     x = v.meta
     if x is not None:
         check_Meta(x, (at, "meta"), ctx)

@@ -232,7 +232,7 @@ S10 = slot("ClaimResponse.use", "token")
 
 def check_ClaimResponse(v, at, ctx):
     if v.contained is not None:
-        check_contained(v, ctx)
+        check_contained(v, at, ctx)
     x = v.meta
     if x is not None:
         check_Meta(x, (at, "meta"), ctx)

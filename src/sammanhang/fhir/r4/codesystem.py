@@ -154,7 +154,7 @@ S19 = slot("CodeSystem.useContext$code$value.as(CodeableConcept)", "composite")
 
 def check_CodeSystem(v, at, ctx):
     if v.contained is not None:
-        check_contained(v, ctx)
+        check_contained(v, at, ctx)
     x = v.meta
     if x is not None:
         check_Meta(x, (at, "meta"), ctx)

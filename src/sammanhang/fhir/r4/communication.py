@@ -77,7 +77,7 @@ S13 = slot("Communication.instantiatesUri", "uri")
 
 def check_Communication(v, at, ctx):
     if v.contained is not None:
-        check_contained(v, ctx)
+        check_contained(v, at, ctx)
     x = v.meta
     if x is not None:
         check_Meta(x, (at, "meta"), ctx)

@@ -70,7 +70,7 @@ S14 = slot("CompartmentDefinition.useContext$code$value.as(CodeableConcept)", "c
 
 def check_CompartmentDefinition(v, at, ctx):
     if v.contained is not None:
-        check_contained(v, ctx)
+        check_contained(v, at, ctx)
     x = v.meta
     if x is not None:
         check_Meta(x, (at, "meta"), ctx)

@@ -104,7 +104,7 @@ S16 = slot("Composition.type", "token")
 
 def check_Composition(v, at, ctx):
     if v.contained is not None:
-        check_contained(v, ctx)
+        check_contained(v, at, ctx)
     x = v.meta
     if x is not None:
         check_Meta(x, (at, "meta"), ctx)

@@ -147,7 +147,7 @@ S26 = slot("ConceptMap.useContext$code$value.as(CodeableConcept)", "composite")
 
 def check_ConceptMap(v, at, ctx):
     if v.contained is not None:
-        check_contained(v, ctx)
+        check_contained(v, at, ctx)
     x = v.meta
     if x is not None:
         check_Meta(x, (at, "meta"), ctx)

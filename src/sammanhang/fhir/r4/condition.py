@@ -92,7 +92,7 @@ S23 = slot("Condition.verificationStatus", "token")
 
 def check_Condition(v, at, ctx):
     if v.contained is not None:
-        check_contained(v, ctx)
+        check_contained(v, at, ctx)
     x = v.meta
     if x is not None:
         check_Meta(x, (at, "meta"), ctx)

@@ -113,7 +113,7 @@ S8 = slot("CoverageEligibilityResponse.status", "token")
 
 def check_CoverageEligibilityResponse(v, at, ctx):
     if v.contained is not None:
-        check_contained(v, ctx)
+        check_contained(v, at, ctx)
     x = v.meta
     if x is not None:
         check_Meta(x, (at, "meta"), ctx)

@@ -62,7 +62,7 @@ S5 = slot("DetectedIssue.identifier", "token")
 
 def check_DetectedIssue(v, at, ctx):
     if v.contained is not None:
-        check_contained(v, ctx)
+        check_contained(v, at, ctx)
     x = v.meta
     if x is not None:
         check_Meta(x, (at, "meta"), ctx)

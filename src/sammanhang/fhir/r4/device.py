@@ -125,7 +125,7 @@ S13 = slot("Device.url", "uri")
 
 def check_Device(v, at, ctx):
     if v.contained is not None:
-        check_contained(v, ctx)
+        check_contained(v, at, ctx)
     x = v.meta
     if x is not None:
         check_Meta(x, (at, "meta"), ctx)

@@ -106,7 +106,7 @@ S2 = slot("DeviceDefinition.type", "token")
 
 def check_DeviceDefinition(v, at, ctx):
     if v.contained is not None:
-        check_contained(v, ctx)
+        check_contained(v, at, ctx)
     x = v.meta
     if x is not None:
         check_Meta(x, (at, "meta"), ctx)

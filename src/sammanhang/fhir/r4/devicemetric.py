@@ -49,7 +49,7 @@ S4 = slot("DeviceMetric.type", "token")
 
 def check_DeviceMetric(v, at, ctx):
     if v.contained is not None:
-        check_contained(v, ctx)
+        check_contained(v, at, ctx)
     x = v.meta
     if x is not None:
         check_Meta(x, (at, "meta"), ctx)

@@ -46,7 +46,7 @@ S2 = slot("DeviceUseStatement.identifier", "token")
 
 def check_DeviceUseStatement(v, at, ctx):
     if v.contained is not None:
-        check_contained(v, ctx)
+        check_contained(v, at, ctx)
     x = v.meta
     if x is not None:
         check_Meta(x, (at, "meta"), ctx)

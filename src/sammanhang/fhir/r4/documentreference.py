@@ -98,7 +98,7 @@ S24 = slot("DocumentReference.relatesTo$code$target", "composite")
 
 def check_DocumentReference(v, at, ctx):
     if v.contained is not None:
-        check_contained(v, ctx)
+        check_contained(v, at, ctx)
     x = v.meta
     if x is not None:
         check_Meta(x, (at, "meta"), ctx)

@@ -145,7 +145,7 @@ S16 = slot("EffectEvidenceSynthesis.useContext$code$value.as(CodeableConcept)", 
 
 def check_EffectEvidenceSynthesis(v, at, ctx):
     if v.contained is not None:
-        check_contained(v, ctx)
+        check_contained(v, at, ctx)
     x = v.meta
     if x is not None:
         check_Meta(x, (at, "meta"), ctx)

@@ -132,7 +132,7 @@ S20 = slot("Encounter.type", "token")
 
 def check_Encounter(v, at, ctx):
     if v.contained is not None:
-        check_contained(v, ctx)
+        check_contained(v, at, ctx)
     x = v.meta
     if x is not None:
         check_Meta(x, (at, "meta"), ctx)

@@ -42,7 +42,7 @@ S5 = slot("Endpoint.status", "token")
 
 def check_Endpoint(v, at, ctx):
     if v.contained is not None:
-        check_contained(v, ctx)
+        check_contained(v, at, ctx)
     x = v.meta
     if x is not None:
         check_Meta(x, (at, "meta"), ctx)

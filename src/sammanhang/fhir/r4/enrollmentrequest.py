@@ -35,7 +35,7 @@ S2 = slot("EnrollmentRequest.status", "token")
 
 def check_EnrollmentRequest(v, at, ctx):
     if v.contained is not None:
-        check_contained(v, ctx)
+        check_contained(v, at, ctx)
     x = v.meta
     if x is not None:
         check_Meta(x, (at, "meta"), ctx)

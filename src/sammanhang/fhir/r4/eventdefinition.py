@@ -87,7 +87,7 @@ S22 = slot("EventDefinition.useContext$code$value.as(CodeableConcept)", "composi
 
 def check_EventDefinition(v, at, ctx):
     if v.contained is not None:
-        check_contained(v, ctx)
+        check_contained(v, at, ctx)
     x = v.meta
     if x is not None:
         check_Meta(x, (at, "meta"), ctx)

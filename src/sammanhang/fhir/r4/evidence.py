@@ -84,7 +84,7 @@ S22 = slot("Evidence.useContext$code$value.as(CodeableConcept)", "composite")
 
 def check_Evidence(v, at, ctx):
     if v.contained is not None:
-        check_contained(v, ctx)
+        check_contained(v, at, ctx)
     x = v.meta
     if x is not None:
         check_Meta(x, (at, "meta"), ctx)

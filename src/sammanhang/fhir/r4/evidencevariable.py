@@ -109,7 +109,7 @@ S22 = slot("EvidenceVariable.useContext$code$value.as(CodeableConcept)", "compos
 
 def check_EvidenceVariable(v, at, ctx):
     if v.contained is not None:
-        check_contained(v, ctx)
+        check_contained(v, at, ctx)
     x = v.meta
     if x is not None:
         check_Meta(x, (at, "meta"), ctx)

@@ -163,7 +163,7 @@ S13 = slot("ExampleScenario.useContext$code$value.as(CodeableConcept)", "composi
 
 def check_ExampleScenario(v, at, ctx):
     if v.contained is not None:
-        check_contained(v, ctx)
+        check_contained(v, at, ctx)
     x = v.meta
     if x is not None:
         check_Meta(x, (at, "meta"), ctx)

@@ -410,7 +410,7 @@ S16 = slot("ExplanationOfBenefit.status", "token")
 
 def check_ExplanationOfBenefit(v, at, ctx):
     if v.contained is not None:
-        check_contained(v, ctx)
+        check_contained(v, at, ctx)
     x = v.meta
     if x is not None:
         check_Meta(x, (at, "meta"), ctx)

@@ -83,7 +83,7 @@ S8 = slot("FamilyMemberHistory.instantiatesUri", "uri")
 
 def check_FamilyMemberHistory(v, at, ctx):
     if v.contained is not None:
-        check_contained(v, ctx)
+        check_contained(v, at, ctx)
     x = v.meta
     if x is not None:
         check_Meta(x, (at, "meta"), ctx)

@@ -70,7 +70,7 @@ S6 = slot("Goal.lifecycleStatus", "token")
 
 def check_Goal(v, at, ctx):
     if v.contained is not None:
-        check_contained(v, ctx)
+        check_contained(v, at, ctx)
     x = v.meta
     if x is not None:
         check_Meta(x, (at, "meta"), ctx)

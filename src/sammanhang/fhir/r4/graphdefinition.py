@@ -104,7 +104,7 @@ S14 = slot("GraphDefinition.useContext$code$value.as(CodeableConcept)", "composi
 
 def check_GraphDefinition(v, at, ctx):
     if v.contained is not None:
-        check_contained(v, ctx)
+        check_contained(v, at, ctx)
     x = v.meta
     if x is not None:
         check_Meta(x, (at, "meta"), ctx)

@@ -71,7 +71,7 @@ S10 = slot("Group.characteristic$code$value", "composite")
 
 def check_Group(v, at, ctx):
     if v.contained is not None:
-        check_contained(v, ctx)
+        check_contained(v, at, ctx)
     x = v.meta
     if x is not None:
         check_Meta(x, (at, "meta"), ctx)

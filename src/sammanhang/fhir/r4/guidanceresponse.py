@@ -50,7 +50,7 @@ S2 = slot("GuidanceResponse.requestIdentifier", "token")
 
 def check_GuidanceResponse(v, at, ctx):
     if v.contained is not None:
-        check_contained(v, ctx)
+        check_contained(v, at, ctx)
     x = v.meta
     if x is not None:
         check_Meta(x, (at, "meta"), ctx)

@@ -93,7 +93,7 @@ S11 = slot("HealthcareService.type", "token")
 
 def check_HealthcareService(v, at, ctx):
     if v.contained is not None:
-        check_contained(v, ctx)
+        check_contained(v, at, ctx)
     x = v.meta
     if x is not None:
         check_Meta(x, (at, "meta"), ctx)

@@ -126,7 +126,7 @@ S15 = slot("Immunization.vaccineCode", "token")
 
 def check_Immunization(v, at, ctx):
     if v.contained is not None:
-        check_contained(v, ctx)
+        check_contained(v, at, ctx)
     x = v.meta
     if x is not None:
         check_Meta(x, (at, "meta"), ctx)

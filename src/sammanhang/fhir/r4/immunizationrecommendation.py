@@ -69,7 +69,7 @@ S7 = slot("ImmunizationRecommendation.recommendation.vaccineCode", "token")
 
 def check_ImmunizationRecommendation(v, at, ctx):
     if v.contained is not None:
-        check_contained(v, ctx)
+        check_contained(v, at, ctx)
     x = v.meta
     if x is not None:
         check_Meta(x, (at, "meta"), ctx)

@@ -198,7 +198,7 @@ S18 = slot("ImplementationGuide.useContext$code$value.as(CodeableConcept)", "com
 
 def check_ImplementationGuide(v, at, ctx):
     if v.contained is not None:
-        check_contained(v, ctx)
+        check_contained(v, at, ctx)
     x = v.meta
     if x is not None:
         check_Meta(x, (at, "meta"), ctx)

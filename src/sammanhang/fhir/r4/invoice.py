@@ -85,7 +85,7 @@ S11 = slot("Invoice.type", "token")
 
 def check_Invoice(v, at, ctx):
     if v.contained is not None:
-        check_contained(v, ctx)
+        check_contained(v, at, ctx)
     x = v.meta
     if x is not None:
         check_Meta(x, (at, "meta"), ctx)

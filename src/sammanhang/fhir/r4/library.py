@@ -92,7 +92,7 @@ S24 = slot("Library.useContext$code$value.as(CodeableConcept)", "composite")
 
 def check_Library(v, at, ctx):
     if v.contained is not None:
-        check_contained(v, ctx)
+        check_contained(v, at, ctx)
     x = v.meta
     if x is not None:
         check_Meta(x, (at, "meta"), ctx)

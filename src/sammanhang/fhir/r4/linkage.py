@@ -34,7 +34,7 @@ S1 = slot("Linkage.item.resource", "reference")
 
 def check_Linkage(v, at, ctx):
     if v.contained is not None:
-        check_contained(v, ctx)
+        check_contained(v, at, ctx)
     x = v.meta
     if x is not None:
         check_Meta(x, (at, "meta"), ctx)

@@ -61,7 +61,7 @@ S10 = slot("List.status", "token")
 
 def check_List(v, at, ctx):
     if v.contained is not None:
-        check_contained(v, ctx)
+        check_contained(v, at, ctx)
     x = v.meta
     if x is not None:
         check_Meta(x, (at, "meta"), ctx)

@@ -157,7 +157,7 @@ S23 = slot("Measure.useContext$code$value.as(CodeableConcept)", "composite")
 
 def check_Measure(v, at, ctx):
     if v.contained is not None:
-        check_contained(v, ctx)
+        check_contained(v, at, ctx)
     x = v.meta
     if x is not None:
         check_Meta(x, (at, "meta"), ctx)

@@ -95,7 +95,7 @@ S7 = slot("MeasureReport.status", "token")
 
 def check_MeasureReport(v, at, ctx):
     if v.contained is not None:
-        check_contained(v, ctx)
+        check_contained(v, at, ctx)
     x = v.meta
     if x is not None:
         check_Meta(x, (at, "meta"), ctx)

@@ -67,7 +67,7 @@ S11 = slot("Media.view", "token")
 
 def check_Media(v, at, ctx):
     if v.contained is not None:
-        check_contained(v, ctx)
+        check_contained(v, at, ctx)
     x = v.meta
     if x is not None:
         check_Meta(x, (at, "meta"), ctx)

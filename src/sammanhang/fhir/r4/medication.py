@@ -58,7 +58,7 @@ S8 = slot("Medication.status", "token")
 
 def check_Medication(v, at, ctx):
     if v.contained is not None:
-        check_contained(v, ctx)
+        check_contained(v, at, ctx)
     x = v.meta
     if x is not None:
         check_Meta(x, (at, "meta"), ctx)

@@ -84,7 +84,7 @@ S11 = slot("MedicationAdministration.statusReason", "token")
 
 def check_MedicationAdministration(v, at, ctx):
     if v.contained is not None:
-        check_contained(v, ctx)
+        check_contained(v, at, ctx)
     x = v.meta
     if x is not None:
         check_Meta(x, (at, "meta"), ctx)

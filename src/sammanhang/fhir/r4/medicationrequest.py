@@ -119,7 +119,7 @@ S14 = slot("MedicationRequest.status", "token")
 
 def check_MedicationRequest(v, at, ctx):
     if v.contained is not None:
-        check_contained(v, ctx)
+        check_contained(v, at, ctx)
     x = v.meta
     if x is not None:
         check_Meta(x, (at, "meta"), ctx)

@@ -58,7 +58,7 @@ S9 = slot("MedicationStatement.status", "token")
 
 def check_MedicationStatement(v, at, ctx):
     if v.contained is not None:
-        check_contained(v, ctx)
+        check_contained(v, at, ctx)
     x = v.meta
     if x is not None:
         check_Meta(x, (at, "meta"), ctx)

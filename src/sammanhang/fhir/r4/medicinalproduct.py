@@ -101,7 +101,7 @@ S2 = slot("MedicinalProduct.name.countryLanguage.language", "token")
 
 def check_MedicinalProduct(v, at, ctx):
     if v.contained is not None:
-        check_contained(v, ctx)
+        check_contained(v, at, ctx)
     x = v.meta
     if x is not None:
         check_Meta(x, (at, "meta"), ctx)

@@ -67,7 +67,7 @@ S4 = slot("MedicinalProductAuthorization.status", "token")
 
 def check_MedicinalProductAuthorization(v, at, ctx):
     if v.contained is not None:
-        check_contained(v, ctx)
+        check_contained(v, at, ctx)
     x = v.meta
     if x is not None:
         check_Meta(x, (at, "meta"), ctx)

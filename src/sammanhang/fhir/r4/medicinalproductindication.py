@@ -40,7 +40,7 @@ S0 = slot("MedicinalProductIndication.subject", "reference")
 
 def check_MedicinalProductIndication(v, at, ctx):
     if v.contained is not None:
-        check_contained(v, ctx)
+        check_contained(v, at, ctx)
     x = v.meta
     if x is not None:
         check_Meta(x, (at, "meta"), ctx)

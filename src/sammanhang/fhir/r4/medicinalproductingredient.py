@@ -67,7 +67,7 @@ TO_0 = frozenset(('Organization',))
 
 def check_MedicinalProductIngredient(v, at, ctx):
     if v.contained is not None:
-        check_contained(v, ctx)
+        check_contained(v, at, ctx)
     x = v.meta
     if x is not None:
         check_Meta(x, (at, "meta"), ctx)

@@ -37,7 +37,7 @@ S0 = slot("MedicinalProductInteraction.subject", "reference")
 
 def check_MedicinalProductInteraction(v, at, ctx):
     if v.contained is not None:
-        check_contained(v, ctx)
+        check_contained(v, at, ctx)
     x = v.meta
     if x is not None:
         check_Meta(x, (at, "meta"), ctx)

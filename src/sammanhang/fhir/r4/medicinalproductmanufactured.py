@@ -28,7 +28,7 @@ TO_1 = frozenset(('MedicinalProductIngredient',))
 
 def check_MedicinalProductManufactured(v, at, ctx):
     if v.contained is not None:
-        check_contained(v, ctx)
+        check_contained(v, at, ctx)
     x = v.meta
     if x is not None:
         check_Meta(x, (at, "meta"), ctx)

@@ -60,7 +60,7 @@ S1 = slot("MedicinalProductPackaged.identifier", "token")
 
 def check_MedicinalProductPackaged(v, at, ctx):
     if v.contained is not None:
-        check_contained(v, ctx)
+        check_contained(v, at, ctx)
     x = v.meta
     if x is not None:
         check_Meta(x, (at, "meta"), ctx)

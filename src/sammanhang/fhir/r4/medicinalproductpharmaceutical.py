@@ -66,7 +66,7 @@ S2 = slot("MedicinalProductPharmaceutical.routeOfAdministration.targetSpecies.co
 
 def check_MedicinalProductPharmaceutical(v, at, ctx):
     if v.contained is not None:
-        check_contained(v, ctx)
+        check_contained(v, at, ctx)
     x = v.meta
     if x is not None:
         check_Meta(x, (at, "meta"), ctx)

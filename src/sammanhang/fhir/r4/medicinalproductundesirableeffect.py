@@ -26,7 +26,7 @@ S0 = slot("MedicinalProductUndesirableEffect.subject", "reference")
 
 def check_MedicinalProductUndesirableEffect(v, at, ctx):
     if v.contained is not None:
-        check_contained(v, ctx)
+        check_contained(v, at, ctx)
     x = v.meta
     if x is not None:
         check_Meta(x, (at, "meta"), ctx)

@@ -104,7 +104,7 @@ S19 = slot("MessageDefinition.useContext$code$value.as(CodeableConcept)", "compo
 
 def check_MessageDefinition(v, at, ctx):
     if v.contained is not None:
-        check_contained(v, ctx)
+        check_contained(v, at, ctx)
     x = v.meta
     if x is not None:
         check_Meta(x, (at, "meta"), ctx)

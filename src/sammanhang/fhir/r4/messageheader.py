@@ -86,7 +86,7 @@ S13 = slot("MessageHeader.source.endpoint", "uri")
 
 def check_MessageHeader(v, at, ctx):
     if v.contained is not None:
-        check_contained(v, ctx)
+        check_contained(v, at, ctx)
     x = v.meta
     if x is not None:
         check_Meta(x, (at, "meta"), ctx)

@@ -191,7 +191,7 @@ S12 = slot("MolecularSequence.referenceSeq$referenceSeqId$windowStart$windowEnd"
 
 def check_MolecularSequence(v, at, ctx):
     if v.contained is not None:
-        check_contained(v, ctx)
+        check_contained(v, at, ctx)
     x = v.meta
     if x is not None:
         check_Meta(x, (at, "meta"), ctx)

@@ -142,7 +142,7 @@ S30 = slot("Observation.component$code$value.as(Quantity)", "composite")
 
 def check_Observation(v, at, ctx):
     if v.contained is not None:
-        check_contained(v, ctx)
+        check_contained(v, at, ctx)
     x = v.meta
     if x is not None:
         check_Meta(x, (at, "meta"), ctx)

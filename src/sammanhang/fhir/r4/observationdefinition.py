@@ -63,7 +63,7 @@ TO_0 = frozenset(('ValueSet',))
 
 def check_ObservationDefinition(v, at, ctx):
     if v.contained is not None:
-        check_contained(v, ctx)
+        check_contained(v, at, ctx)
     x = v.meta
     if x is not None:
         check_Meta(x, (at, "meta"), ctx)

@@ -140,7 +140,7 @@ S22 = slot("OperationDefinition.useContext$code$value.as(CodeableConcept)", "com
 
 def check_OperationDefinition(v, at, ctx):
     if v.contained is not None:
-        check_contained(v, ctx)
+        check_contained(v, at, ctx)
     x = v.meta
     if x is not None:
         check_Meta(x, (at, "meta"), ctx)

@@ -36,7 +36,7 @@ class OperationOutcomeIssue(BackboneElement, kw_only=True):
 
 def check_OperationOutcome(v, at, ctx):
     if v.contained is not None:
-        check_contained(v, ctx)
+        check_contained(v, at, ctx)
     x = v.meta
     if x is not None:
         check_Meta(x, (at, "meta"), ctx)

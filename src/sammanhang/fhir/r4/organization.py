@@ -56,7 +56,7 @@ S12 = slot("Organization.type", "token")
 
 def check_Organization(v, at, ctx):
     if v.contained is not None:
-        check_contained(v, ctx)
+        check_contained(v, at, ctx)
     x = v.meta
     if x is not None:
         check_Meta(x, (at, "meta"), ctx)

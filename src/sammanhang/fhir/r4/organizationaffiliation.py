@@ -50,7 +50,7 @@ S13 = slot("OrganizationAffiliation.telecom(system=phone)", "token")
 
 def check_OrganizationAffiliation(v, at, ctx):
     if v.contained is not None:
-        check_contained(v, ctx)
+        check_contained(v, at, ctx)
     x = v.meta
     if x is not None:
         check_Meta(x, (at, "meta"), ctx)

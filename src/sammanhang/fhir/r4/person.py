@@ -57,7 +57,7 @@ S14 = slot("Person.telecom(system=phone)", "token")
 
 def check_Person(v, at, ctx):
     if v.contained is not None:
-        check_contained(v, ctx)
+        check_contained(v, at, ctx)
     x = v.meta
     if x is not None:
         check_Meta(x, (at, "meta"), ctx)

@@ -205,7 +205,7 @@ S25 = slot("PlanDefinition.useContext$code$value.as(CodeableConcept)", "composit
 
 def check_PlanDefinition(v, at, ctx):
     if v.contained is not None:
-        check_contained(v, ctx)
+        check_contained(v, at, ctx)
     x = v.meta
     if x is not None:
         check_Meta(x, (at, "meta"), ctx)

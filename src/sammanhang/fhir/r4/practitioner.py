@@ -58,7 +58,7 @@ S15 = slot("Practitioner.telecom(system=phone)", "token")
 
 def check_Practitioner(v, at, ctx):
     if v.contained is not None:
-        check_contained(v, ctx)
+        check_contained(v, at, ctx)
     x = v.meta
     if x is not None:
         check_Meta(x, (at, "meta"), ctx)

@@ -74,7 +74,7 @@ S12 = slot("PractitionerRole.telecom(system=phone)", "token")
 
 def check_PractitionerRole(v, at, ctx):
     if v.contained is not None:
-        check_contained(v, ctx)
+        check_contained(v, at, ctx)
     x = v.meta
     if x is not None:
         check_Meta(x, (at, "meta"), ctx)

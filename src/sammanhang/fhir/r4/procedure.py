@@ -99,7 +99,7 @@ S14 = slot("Procedure.instantiatesUri", "uri")
 
 def check_Procedure(v, at, ctx):
     if v.contained is not None:
-        check_contained(v, ctx)
+        check_contained(v, at, ctx)
     x = v.meta
     if x is not None:
         check_Meta(x, (at, "meta"), ctx)

@@ -62,7 +62,7 @@ S8 = slot("Provenance.signature.type", "token")
 
 def check_Provenance(v, at, ctx):
     if v.contained is not None:
-        check_contained(v, ctx)
+        check_contained(v, at, ctx)
     x = v.meta
     if x is not None:
         check_Meta(x, (at, "meta"), ctx)

@@ -176,7 +176,7 @@ S19 = slot("Questionnaire.useContext$code$value.as(CodeableConcept)", "composite
 
 def check_Questionnaire(v, at, ctx):
     if v.contained is not None:
-        check_contained(v, ctx)
+        check_contained(v, at, ctx)
     x = v.meta
     if x is not None:
         check_Meta(x, (at, "meta"), ctx)

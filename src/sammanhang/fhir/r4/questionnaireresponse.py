@@ -88,7 +88,7 @@ S10 = slot("QuestionnaireResponse.status", "token")
 
 def check_QuestionnaireResponse(v, at, ctx):
     if v.contained is not None:
-        check_contained(v, ctx)
+        check_contained(v, at, ctx)
     x = v.meta
     if x is not None:
         check_Meta(x, (at, "meta"), ctx)

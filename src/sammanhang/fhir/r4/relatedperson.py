@@ -59,7 +59,7 @@ S15 = slot("RelatedPerson.telecom(system=phone)", "token")
 
 def check_RelatedPerson(v, at, ctx):
     if v.contained is not None:
-        check_contained(v, ctx)
+        check_contained(v, at, ctx)
     x = v.meta
     if x is not None:
         check_Meta(x, (at, "meta"), ctx)

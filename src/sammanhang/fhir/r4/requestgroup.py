@@ -120,7 +120,7 @@ S12 = slot("RequestGroup.instantiatesUri", "uri")
 
 def check_RequestGroup(v, at, ctx):
     if v.contained is not None:
-        check_contained(v, ctx)
+        check_contained(v, at, ctx)
     x = v.meta
     if x is not None:
         check_Meta(x, (at, "meta"), ctx)

@@ -98,7 +98,7 @@ S23 = slot("ResearchDefinition.useContext$code$value.as(CodeableConcept)", "comp
 
 def check_ResearchDefinition(v, at, ctx):
     if v.contained is not None:
-        check_contained(v, ctx)
+        check_contained(v, at, ctx)
     x = v.meta
     if x is not None:
         check_Meta(x, (at, "meta"), ctx)

@@ -132,7 +132,7 @@ S23 = slot("ResearchElementDefinition.useContext$code$value.as(CodeableConcept)"
 
 def check_ResearchElementDefinition(v, at, ctx):
     if v.contained is not None:
-        check_contained(v, ctx)
+        check_contained(v, at, ctx)
     x = v.meta
     if x is not None:
         check_Meta(x, (at, "meta"), ctx)

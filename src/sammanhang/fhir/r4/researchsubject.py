@@ -38,7 +38,7 @@ S4 = slot("ResearchSubject.status", "token")
 
 def check_ResearchSubject(v, at, ctx):
     if v.contained is not None:
-        check_contained(v, ctx)
+        check_contained(v, at, ctx)
     x = v.meta
     if x is not None:
         check_Meta(x, (at, "meta"), ctx)

@@ -70,7 +70,7 @@ S8 = slot("RiskAssessment.prediction.qualitativeRisk", "token")
 
 def check_RiskAssessment(v, at, ctx):
     if v.contained is not None:
-        check_contained(v, ctx)
+        check_contained(v, at, ctx)
     x = v.meta
     if x is not None:
         check_Meta(x, (at, "meta"), ctx)

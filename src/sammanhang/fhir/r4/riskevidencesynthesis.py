@@ -134,7 +134,7 @@ S16 = slot("RiskEvidenceSynthesis.useContext$code$value.as(CodeableConcept)", "c
 
 def check_RiskEvidenceSynthesis(v, at, ctx):
     if v.contained is not None:
-        check_contained(v, ctx)
+        check_contained(v, at, ctx)
     x = v.meta
     if x is not None:
         check_Meta(x, (at, "meta"), ctx)

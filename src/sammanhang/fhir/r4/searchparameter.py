@@ -96,7 +96,7 @@ S19 = slot("SearchParameter.useContext$code$value.as(CodeableConcept)", "composi
 
 def check_SearchParameter(v, at, ctx):
     if v.contained is not None:
-        check_contained(v, ctx)
+        check_contained(v, at, ctx)
     x = v.meta
     if x is not None:
         check_Meta(x, (at, "meta"), ctx)

@@ -44,7 +44,7 @@ S7 = slot("Slot.status", "token")
 
 def check_Slot(v, at, ctx):
     if v.contained is not None:
-        check_contained(v, ctx)
+        check_contained(v, at, ctx)
     x = v.meta
     if x is not None:
         check_Meta(x, (at, "meta"), ctx)

@@ -90,7 +90,7 @@ S10 = slot("Specimen.type", "token")
 
 def check_Specimen(v, at, ctx):
     if v.contained is not None:
-        check_contained(v, ctx)
+        check_contained(v, at, ctx)
     x = v.meta
     if x is not None:
         check_Meta(x, (at, "meta"), ctx)

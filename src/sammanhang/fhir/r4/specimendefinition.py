@@ -80,7 +80,7 @@ S2 = slot("SpecimenDefinition.typeTested.container.type", "token")
 
 def check_SpecimenDefinition(v, at, ctx):
     if v.contained is not None:
-        check_contained(v, ctx)
+        check_contained(v, at, ctx)
     x = v.meta
     if x is not None:
         check_Meta(x, (at, "meta"), ctx)

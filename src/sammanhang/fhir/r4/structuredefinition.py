@@ -127,7 +127,7 @@ S28 = slot("StructureDefinition.useContext$code$value.as(CodeableConcept)", "com
 
 def check_StructureDefinition(v, at, ctx):
     if v.contained is not None:
-        check_contained(v, ctx)
+        check_contained(v, at, ctx)
     x = v.meta
     if x is not None:
         check_Meta(x, (at, "meta"), ctx)

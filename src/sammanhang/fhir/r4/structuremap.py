@@ -257,7 +257,7 @@ S15 = slot("StructureMap.useContext$code$value.as(CodeableConcept)", "composite"
 
 def check_StructureMap(v, at, ctx):
     if v.contained is not None:
-        check_contained(v, ctx)
+        check_contained(v, at, ctx)
     x = v.meta
     if x is not None:
         check_Meta(x, (at, "meta"), ctx)

@@ -55,7 +55,7 @@ S8 = slot("Substance.status", "token")
 
 def check_Substance(v, at, ctx):
     if v.contained is not None:
-        check_contained(v, ctx)
+        check_contained(v, at, ctx)
     x = v.meta
     if x is not None:
         check_Meta(x, (at, "meta"), ctx)

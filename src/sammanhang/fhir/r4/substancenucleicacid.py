@@ -64,7 +64,7 @@ class SubstanceNucleicAcidSubunitSugar(BackboneElement, kw_only=True):
 
 def check_SubstanceNucleicAcid(v, at, ctx):
     if v.contained is not None:
-        check_contained(v, ctx)
+        check_contained(v, at, ctx)
     x = v.meta
     if x is not None:
         check_Meta(x, (at, "meta"), ctx)

@@ -81,7 +81,7 @@ class SubstancePolymerRepeatRepeatUnitStructuralRepresentation(BackboneElement, 
 
 def check_SubstancePolymer(v, at, ctx):
     if v.contained is not None:
-        check_contained(v, ctx)
+        check_contained(v, at, ctx)
     x = v.meta
     if x is not None:
         check_Meta(x, (at, "meta"), ctx)

@@ -43,7 +43,7 @@ class SubstanceProteinSubunit(BackboneElement, kw_only=True):
 
 def check_SubstanceProtein(v, at, ctx):
     if v.contained is not None:
-        check_contained(v, ctx)
+        check_contained(v, at, ctx)
     x = v.meta
     if x is not None:
         check_Meta(x, (at, "meta"), ctx)

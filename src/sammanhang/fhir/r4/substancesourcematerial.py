@@ -95,7 +95,7 @@ class SubstanceSourceMaterialPartDescription(BackboneElement, kw_only=True):
 
 def check_SubstanceSourceMaterial(v, at, ctx):
     if v.contained is not None:
-        check_contained(v, ctx)
+        check_contained(v, at, ctx)
     x = v.meta
     if x is not None:
         check_Meta(x, (at, "meta"), ctx)

@@ -178,7 +178,7 @@ S0 = slot("SubstanceSpecification.code.code", "token")
 
 def check_SubstanceSpecification(v, at, ctx):
     if v.contained is not None:
-        check_contained(v, ctx)
+        check_contained(v, at, ctx)
     x = v.meta
     if x is not None:
         check_Meta(x, (at, "meta"), ctx)

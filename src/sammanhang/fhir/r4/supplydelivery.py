@@ -54,7 +54,7 @@ S4 = slot("SupplyDelivery.status", "token")
 
 def check_SupplyDelivery(v, at, ctx):
     if v.contained is not None:
-        check_contained(v, ctx)
+        check_contained(v, at, ctx)
     x = v.meta
     if x is not None:
         check_Meta(x, (at, "meta"), ctx)

@@ -243,7 +243,7 @@ S17 = slot("Task.status", "token")
 
 def check_Task(v, at, ctx):
     if v.contained is not None:
-        check_contained(v, ctx)
+        check_contained(v, at, ctx)
     x = v.meta
     if x is not None:
         check_Meta(x, (at, "meta"), ctx)

@@ -169,7 +169,7 @@ S14 = slot("TerminologyCapabilities.useContext$code$value.as(CodeableConcept)", 
 
 def check_TerminologyCapabilities(v, at, ctx):
     if v.contained is not None:
-        check_contained(v, ctx)
+        check_contained(v, at, ctx)
     x = v.meta
     if x is not None:
         check_Meta(x, (at, "meta"), ctx)

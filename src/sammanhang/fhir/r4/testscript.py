@@ -290,7 +290,7 @@ S16 = slot("TestScript.useContext$code$value.as(CodeableConcept)", "composite")
 
 def check_TestScript(v, at, ctx):
     if v.contained is not None:
-        check_contained(v, ctx)
+        check_contained(v, at, ctx)
     x = v.meta
     if x is not None:
         check_Meta(x, (at, "meta"), ctx)

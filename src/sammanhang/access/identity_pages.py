@@ -1,0 +1,114 @@
+"""The pages of logging in: their language, their texts, their templates.
+
+They stand on their own, before there is a session or a shell. No styles or scripts of their own: the
+content security policy lets none in, and everything works without JavaScript.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, fields
+from pathlib import Path
+from typing import Any
+
+from jinja2 import Environment, FileSystemLoader, StrictUndefined
+from starlette.requests import Request
+from starlette.responses import HTMLResponse
+
+from .actor import Assignment
+from .identity_services import services_of
+from .identity_texts import TEXTS
+from .staff_people import Person
+
+_environment = Environment(
+    loader=FileSystemLoader(Path(__file__).parent / "templates"),
+    autoescape=True,
+    undefined=StrictUndefined,
+    trim_blocks=True,
+    lstrip_blocks=True,
+)
+
+
+@dataclass(frozen=True)
+class ProviderPage:
+    """The built-in provider: who are you?
+
+    hidden   the relying party's request, carried along
+    query    what was searched for
+    lower    whether one logs in with the lower level of assurance
+    other    address of the same page with the other level
+    """
+
+    template = "provider.html"
+    hidden: dict[str, str]
+    query: str
+    staff: list[Person]
+    residents: list[Person]
+    lower: bool
+    other: str
+
+
+@dataclass(frozen=True)
+class ChoosePage:
+    """Which assignment? `chosen` is the id of the one in force or chosen last."""
+
+    template = "choose.html"
+    name: str
+    assignments: list[Assignment]
+    chosen: str | None
+    next: str
+    csrf: str
+
+
+@dataclass(frozen=True)
+class LogoutPage:
+    """Really log out? For those who come by a link; a page's own button posts straight away."""
+
+    template = "logout.html"
+    name: str
+    csrf: str
+
+
+@dataclass(frozen=True)
+class MessagePage:
+    """Something did not go as meant: what is so, and what one can do. `text` names the texts.
+
+    again   where the button leads, or None for no button
+    """
+
+    template = "message.html"
+    text: str
+    again: str | None = "/login"
+
+
+Page = ProviderPage | ChoosePage | LogoutPage | MessagePage
+
+
+def language(request: Request) -> str:
+    """`sv` or `en`: the one chosen (cookie `lang`), else the browser's, else the setting's."""
+    chosen = request.cookies.get("lang")
+    if chosen in TEXTS:
+        return chosen
+    accepted: list[tuple[float, int, str]] = []
+    for place, part in enumerate(request.headers.get("accept-language", "").split(",")[:20]):
+        tag, _, weight = part.strip().partition(";q=")
+        try:
+            quality = float(weight) if weight else 1.0
+        except ValueError:
+            continue
+        accepted.append((-quality, place, tag.split("-")[0].lower()))
+    for quality, _, tag in sorted(accepted):
+        if tag in TEXTS and quality < 0:
+            return tag
+    return services_of(request).settings.language
+
+
+def render(request: Request, page: Page, status: int = 200) -> HTMLResponse:
+    """The page as HTML; never stored by anybody on the way."""
+    chosen = language(request)
+    values: dict[str, Any] = {f.name: getattr(page, f.name) for f in fields(page)}
+    html = _environment.get_template(page.template).render(
+        **values, t=TEXTS[chosen], lang=chosen, demo=services_of(request).settings.demo
+    )
+    return HTMLResponse(
+        html, status, {"Cache-Control": "no-store", "Vary": "Accept-Language, Cookie"}
+    )

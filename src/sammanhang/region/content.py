@@ -1,0 +1,16 @@
+"""The tables in `content/region/`, read once per process."""
+
+from __future__ import annotations
+
+import tomllib
+from functools import lru_cache
+from pathlib import Path
+from typing import Any
+
+FOLDER = Path(__file__).parents[3] / "content" / "region"
+
+
+@lru_cache(maxsize=None)
+def table(name: str) -> dict[str, Any]:
+    """The table `name`.toml; see content/region/README.md."""
+    return tomllib.loads((FOLDER / f"{name}.toml").read_text(encoding="utf-8"))

@@ -1,0 +1,293 @@
+"""The FHIR API as an ASGI application: finds the interaction, and answers every error in one way.
+
+Plain ASGI, because FHIR's URLs are a small grammar of their own and a read should cost little more
+than its query.
+"""
+
+from __future__ import annotations
+
+import logging
+import secrets
+from collections.abc import Awaitable, Callable
+from typing import Any
+from urllib.parse import unquote
+
+import psycopg
+
+from sammanhang.access.actor import Actor
+from sammanhang.access.services import Services
+from sammanhang.fhir.r4 import TYPE_NAMES
+from sammanhang.kernel.errors import (
+    Conflict,
+    NotFound,
+    Refused,
+    SammanhangError,
+    Unauthenticated,
+    Unavailable,
+    Unsupported,
+)
+
+from . import binary, everything, gate, meta, metadata, read, search, transaction, validate, write
+from .outcome import of_error
+from .request import FHIR_JSON, Answer, FhirRequest
+
+log = logging.getLogger("sammanhang.rest")
+Authenticate = Callable[[Services, str | None], Awaitable[Actor]]
+_ID_CHARACTERS = frozenset("ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-.")
+_LETTER = {
+    "read": "r",
+    "vread": "r",
+    "history": "r",
+    "search": "s",
+    "create": "c",
+    "update": "u",
+    "delete": "d",
+}
+
+
+async def bearer(services: Services, header: str | None) -> Actor:
+    """The actor of a bearer token; raises `Unauthenticated`."""
+    from sammanhang.access.tokens import actor_of_bearer
+
+    return await actor_of_bearer(services.database, header)
+
+
+def fhir_app(services: Services | None = None, authenticate: Authenticate = bearer) -> Any:
+    """An ASGI application for the FHIR base; `services` may come later, from the outer app's state."""
+
+    async def app(scope: dict[str, Any], receive: Any, send: Any) -> None:
+        if scope["type"] != "http":
+            return
+        here = services or scope["app"].state.services
+        answer = await _handle(here, authenticate, scope, receive)
+        headers = [(b"cache-control", b"no-store"), *answer.headers]
+        body = answer.body
+        if body is not None and answer.status not in (204, 304):
+            if not any(k == b"content-type" for k, _ in headers):
+                headers.append((b"content-type", FHIR_JSON))
+            headers.append((b"content-length", str(len(body)).encode()))
+        else:
+            body = None
+        await send({"type": "http.response.start", "status": answer.status, "headers": headers})
+        if scope["method"] == "HEAD":
+            body = None
+        await send({"type": "http.response.body", "body": body or b""})
+
+    return app
+
+
+async def _handle(
+    services: Services, authenticate: Authenticate, scope: dict[str, Any], receive: Any
+) -> Answer:
+    root = scope.get("root_path", "")
+    path = scope["path"]
+    path = path[len(root) :] if root and path.startswith(root) else path
+    headers = dict(scope["headers"])
+    fr = FhirRequest(
+        services, scope["method"], [p for p in path.split("/") if p],
+        scope["query_string"].decode("latin-1"), headers, receive, services.base_url + "/fhir",
+        Actor("client", "client:unknown"), secrets.token_hex(8),
+    )  # fmt: skip
+    try:
+        if fr.path in (["metadata"], [".well-known", "smart-configuration"]):
+            return await metadata.open_document(fr)
+        auth = headers.get(b"authorization")
+        fr.actor = await authenticate(services, auth.decode("latin-1") if auth else None)
+        return await dispatch(fr)
+    except SammanhangError as e:
+        return await _failed(fr, e)
+    except psycopg.errors.QueryCanceled:
+        from sammanhang.kernel.errors import TooCostly
+
+        return await _failed(
+            fr, TooCostly("The question took too long.", "Frågan tog för lång tid.")
+        )
+    except (psycopg.errors.SerializationFailure, psycopg.errors.DeadlockDetected):
+        return await _failed(
+            fr,
+            Conflict(
+                "Others changed the same data; try again.", "Andra ändrade samma data; försök igen."
+            ),
+        )
+    except psycopg.OperationalError:
+        return await _failed(
+            fr, Unavailable("The database does not answer.", "Databasen svarar inte.")
+        )
+    except Exception:
+        log.exception("request %s failed: %s %s", fr.id, fr.method, "/".join(fr.path[:1]))
+        return Answer(
+            500,
+            of_error(
+                SammanhangError(
+                    f"Something went wrong on our side (case {fr.id}).",
+                    f"Något gick fel hos oss (ärende {fr.id}).",
+                )
+            ),
+        )
+
+
+async def _failed(fr: FhirRequest, e: SammanhangError) -> Answer:
+    answer = Answer(e.status, of_error(e, fr.swedish))
+    if isinstance(e, Unauthenticated):
+        answer.headers.append((b"www-authenticate", b'Bearer realm="fhir", error="invalid_token"'))
+    if isinstance(e, Refused | Unauthenticated):
+        try:
+            await fr.services.audit.record(
+                gate.entry(
+                    fr,
+                    "refuse",
+                    f"{fr.method} {'/'.join(fr.path)[:200]}",
+                    rule=getattr(e, "rule", None),
+                    outcome=type(e).__name__.lower(),
+                )  # fmt: skip
+            )
+        except Unavailable as unavailable:
+            return Answer(unavailable.status, of_error(unavailable, fr.swedish))
+    return answer
+
+
+def _id(text: str) -> str:
+    """A logical id from a URL; anything that is not one cannot exist."""
+    text = unquote(text) if "%" in text else text
+    if 0 < len(text) <= 64 and _ID_CHARACTERS.issuperset(text):
+        return text
+    raise NotFound("There is no such resource.", "Resursen finns inte.")
+
+
+def _type(text: str) -> str:
+    if text in TYPE_NAMES:
+        return text
+    raise NotFound(f"'{text[:60]}' is not a resource type.", f"”{text[:60]}” är ingen resurstyp.")
+
+
+def _allowed(fr: FhirRequest, type_name: str, letter: str) -> None:
+    """An API client's scopes limit what it may ask for, before anything is looked at."""
+    if fr.actor.kind == "client" and not gate.may_by_scope(fr.actor.scopes, type_name, letter):
+        raise Refused(
+            "The token's scopes do not allow this.",
+            "Klientens behörighet räcker inte.",
+            rule="SCOPE",
+        )
+
+
+async def dispatch(fr: FhirRequest) -> Answer:
+    """The interaction a method and path ask for; raises `Unsupported` (405) when there is none."""
+    path, method = fr.path, fr.method
+    if method == "HEAD":
+        method = "GET"
+    n = len(path)
+    if n == 0:
+        if method == "POST":
+            return await transaction.process(fr)
+        if method == "GET":
+            return await search.search(fr, None, fr.pairs)
+        raise _method(fr)
+    first = path[0]
+    if first[0] in "$_" or first == "metadata":
+        return await _system(fr, method)
+    type_name = _type(first)
+    if n == 1:
+        return await _on_type(fr, method, type_name)
+    second = path[1]
+    if second[0] in "_$" and n == 2:
+        return await _type_operation(fr, method, type_name, second)
+    id = _id(second)
+    if n == 2:
+        return await _on_instance(fr, method, type_name, id)
+    third = path[2]
+    if third == "_history" and method == "GET":
+        _allowed(fr, type_name, "r")
+        if n == 3:
+            return await read.history(fr, type_name, id)
+        if n == 4:
+            return await read.vread(fr, type_name, id, path[3])
+    if n == 3 and third == "$everything" and type_name == "Patient" and method in ("GET", "POST"):
+        _allowed(fr, type_name, "r")
+        return await everything.everything(fr, id)
+    if n == 3 and third == "$validate" and method == "POST":
+        return await validate.validate(fr, type_name, id)
+    if n == 3 and third in ("$meta", "$meta-add", "$meta-delete"):
+        return await meta.meta(fr, method, type_name, id, third)
+    if type_name == "Patient" and n == 3 and third in TYPE_NAMES and method == "GET":
+        _allowed(fr, third, "s")
+        return await search.search(fr, third, fr.pairs, patient=id)
+    raise _method(fr)
+
+
+async def _system(fr: FhirRequest, method: str) -> Answer:
+    first = fr.path[0]
+    if len(fr.path) == 1:
+        if first == "_history" and method == "GET":
+            _allowed(fr, "*", "r")
+            return await read.history(fr)
+        if first == "_search" and method == "POST":
+            return await search.search(fr, None, [*fr.pairs, *await fr.form()])
+        if first == "metadata" and method == "GET":
+            return await metadata.open_document(fr)
+        if first == "$meta" and method == "GET":
+            return await meta.used(fr)
+        if first == "$validate" and method == "POST":
+            return await validate.validate(fr, None, None)
+    raise _method(fr)
+
+
+async def _on_type(fr: FhirRequest, method: str, type_name: str) -> Answer:
+    if method == "GET":
+        _allowed(fr, type_name, "s")
+        return await search.search(fr, type_name, fr.pairs)
+    if method == "POST":
+        _allowed(fr, type_name, "c")
+        if type_name == "Binary":
+            return await binary.create(fr)
+        return await write.create(fr, type_name)
+    if method in ("PUT", "DELETE", "PATCH") and fr.query:
+        _allowed(fr, type_name, "d" if method == "DELETE" else "u")
+        interaction = {
+            "PUT": write.update_where,
+            "DELETE": write.delete_where,
+            "PATCH": write.patch_where,
+        }
+        return await interaction[method](fr, type_name)
+    raise _method(fr)
+
+
+async def _on_instance(fr: FhirRequest, method: str, type_name: str, id: str) -> Answer:
+    if method == "GET":
+        _allowed(fr, type_name, "r")
+        if type_name == "Binary":
+            return await binary.read(fr, id)
+        fr.check_accept()
+        return await read.read(fr, type_name, id)
+    if method == "PUT":
+        _allowed(fr, type_name, "u")
+        return await write.update(fr, type_name, id)
+    if method == "DELETE":
+        _allowed(fr, type_name, "d")
+        return await write.delete(fr, type_name, id)
+    if method == "PATCH":
+        _allowed(fr, type_name, "u")
+        return await write.patch(fr, type_name, id)
+    raise _method(fr)
+
+
+async def _type_operation(fr: FhirRequest, method: str, type_name: str, name: str) -> Answer:
+    if name == "_search" and method == "POST":
+        _allowed(fr, type_name, "s")
+        return await search.search(fr, type_name, [*fr.pairs, *await fr.form()])
+    if name == "_history" and method == "GET":
+        _allowed(fr, type_name, "r")
+        return await read.history(fr, type_name)
+    if name == "$validate" and method == "POST":
+        return await validate.validate(fr, type_name, None)
+    if name == "$meta" and method == "GET":
+        return await meta.used(fr, type_name)
+    raise _method(fr)
+
+
+def _method(fr: FhirRequest) -> Unsupported:
+    where = "/".join(fr.path)[:120]
+    return Unsupported(
+        f"{fr.method} is not offered at '/{where}'.",
+        f"{fr.method} finns inte för ”/{where}”.",
+        status=405 if fr.method in ("GET", "POST", "PUT", "DELETE", "PATCH", "HEAD") else 501,
+    )

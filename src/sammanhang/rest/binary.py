@@ -1,0 +1,62 @@
+"""Binary: any content, given back in its own media type to whoever asks for that."""
+
+from __future__ import annotations
+
+import base64
+
+from sammanhang.fhir.decode import trusted
+from sammanhang.fhir.r4 import Binary, Reference
+from sammanhang.store.write import commit
+
+from . import read as reading
+from . import write
+from .request import JSON_TYPES, Answer, FhirRequest
+
+
+async def create(fr: FhirRequest) -> Answer:
+    """POST Binary: as a resource when the body is FHIR JSON, else as raw content of its type.
+
+    `X-Security-Context` names the resource whose access rules it follows.
+    """
+    kind = fr.content_type()
+    body = await fr.body()
+    if kind in ("application/fhir+json", "application/json+fhir") or (
+        kind in JSON_TYPES and b'"resourceType"' in body[:400]
+    ):
+        return await write.create(fr, "Binary")
+    resource = Binary(
+        contentType=kind or "application/octet-stream", data=base64.b64encode(body).decode() or None
+    )
+    context = fr.header(b"x-security-context")
+    if context:
+        resource.securityContext = Reference(reference=context)
+    change = await write.prepare(fr, resource, write.new_id(), 0, "create")
+    await commit(fr.services.database, [change.row], write.trace(fr, [change]))
+    return write.answer(fr, change, 201, location=True)
+
+
+async def read(fr: FhirRequest, id: str) -> Answer:
+    """GET Binary/id: the content itself, unless FHIR JSON is asked for."""
+    accept = (fr.header(b"accept") or "").lower()
+    answer = await reading.read(fr, "Binary", id)
+    wants_resource = (
+        not accept
+        or "fhir+json" in accept
+        or accept in ("application/json", "*/*")
+        or ("_format" in fr.query)
+    )
+    if wants_resource or answer.body is None or answer.status != 200:
+        return answer
+    resource = trusted(answer.body, "Binary")
+    answer.body = base64.b64decode(resource.data or "")
+    # never let a browser run or sniff what somebody stored
+    answer.headers += [
+        (
+            b"content-type",
+            (resource.contentType or "application/octet-stream").encode("latin-1", "replace"),
+        ),
+        (b"x-content-type-options", b"nosniff"),
+        (b"content-disposition", b"attachment"),
+        (b"content-security-policy", b"sandbox; default-src 'none'"),
+    ]
+    return answer

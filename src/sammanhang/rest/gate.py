@@ -1,0 +1,173 @@
+"""Which scope a FHIR request gets: the door applied to the API, and the trace of each interaction."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from sammanhang.access.audit import Entry
+from sammanhang.access.door import predicate
+from sammanhang.fhir.indexing import self_hash
+from sammanhang.kernel.errors import NotFound, Refused
+from sammanhang.kernel.owner import PROVIDER, UNIT
+from sammanhang.store.database import EVERYTHING, Scope
+from sammanhang.store.search.compile import Predicate
+from sammanhang.store.types import COMMON, NUMBER, table
+
+from .request import FhirRequest
+
+
+def wall(scope: Scope) -> Predicate:
+    """The first wall as a function of the alias, for the search compiler."""
+    return lambda alias: predicate(scope, alias)
+
+
+def entry(fr: FhirRequest, action: str, what: str, **more: Any) -> Entry:
+    """An audit entry of this request."""
+    return fr.services.doors.entry(fr.actor, action, what=what, request=fr.id, **more)
+
+
+def absent(type_name: str, id: str) -> NotFound:
+    """The one answer for what is not there and what may not be seen."""
+    return NotFound(f"{type_name}/{id} is not here.", f"{type_name}/{id} finns inte.")
+
+
+async def scope_for(fr: FhirRequest, type_name: str, id: str) -> Scope:
+    """The scope to read one resource in.
+
+    For whoever is not trusted with everything, the record it belongs to is opened through the door;
+    refused, the resource is as absent (`NotFound`), and the refusal is in the trace.
+    """
+    if fr.actor.everything:
+        return EVERYTHING
+    if type_name in COMMON or (type_name == "Patient" and fr.actor.kind == "staff"):
+        return await fr.services.doors.search_scope(fr.actor)
+    patient = id if type_name == "Patient" else await _patient_of(fr, type_name, id)
+    if patient is None:
+        return await fr.services.doors.search_scope(fr.actor)
+    try:
+        record = await fr.services.doors.open_record(fr.actor, patient, request=fr.id)
+    except Refused:
+        raise absent(type_name, id) from None
+    return record.scope
+
+
+async def _patient_of(fr: FhirRequest, type_name: str, id: str) -> str | None:
+    """The id of the patient whose record holds a resource, deleted ones too."""
+    database = fr.services.database
+    async with database.reading(EVERYTHING) as connection:
+        for source in (table(type_name), "store.history"):
+            cursor = await connection.quick.execute(
+                f"SELECT p.id FROM {source} r JOIN store.patient p ON p.self = r.patient"
+                " WHERE r.self = %s AND r.type = %s AND r.id = %s LIMIT 1",
+                (self_hash(type_name, id), NUMBER[type_name], id),
+            )
+            row = await cursor.fetchone()
+            if row is not None:
+                return str(row[0])
+    return None
+
+
+async def scope_for_search(fr: FhirRequest, patients: list[str]) -> Scope:
+    """The scope of a search: the named patients' records, each opened; else what needs no record.
+
+    Raises `Refused` with the rule when one of the records may not be opened.
+    """
+    if fr.actor.everything:
+        return EVERYTHING
+    if not patients:
+        return await fr.services.doors.search_scope(fr.actor)
+    scopes = []
+    for patient in patients[:20]:
+        record = await fr.services.doors.open_record(fr.actor, patient, request=fr.id)
+        scopes.append(record.scope)
+    first = scopes[0]
+    return Scope(
+        register=True,
+        patients=tuple(self_hash("Patient", p) for p in patients[:20]),
+        providers=tuple(set.intersection(*(set(s.providers) for s in scopes))),
+        hidden_units=tuple({u for s in scopes for u in s.hidden_units}),
+        hidden_labels=first.hidden_labels,
+    )
+
+
+async def may_write(
+    fr: FhirRequest, resource: Any, patients: list[str]
+) -> tuple[str | None, str | None]:
+    """Whether the actor may write this resource, and who will own it: (provider, unit) HSA-ids.
+
+    Staff write in the name of their assignment, in records they may open and write in; the owner's
+    tags are put on the resource. A client writes for its care provider. Raises `Refused`.
+    """
+    actor = fr.actor
+    name = type(resource).__name__
+    provider, unit = tags(resource)
+    if actor.everything:
+        return (provider or actor.provider), unit
+    if actor.kind == "client":
+        if not may_by_scope(actor.scopes, name, "c"):
+            raise Refused(
+                "The token's scopes do not allow this.",
+                "Klientens behörighet räcker inte.",
+                rule="R2",
+            )
+        if name in COMMON or name == "Patient":
+            raise Refused(
+                "A client may not change the register or common data.",
+                "En klient får inte ändra register eller gemensamma uppgifter.",
+                rule="R2",
+            )
+        if provider not in (None, actor.provider):
+            raise Refused(
+                "The resource belongs to another care provider.",
+                "Resursen tillhör en annan vårdgivare.",
+                rule="R2",
+            )
+        return actor.provider, unit
+    if actor.kind != "staff" or actor.assignment is None:
+        raise Refused("You may not write here.", "Du får inte skriva här.", rule="R2")
+    if name in COMMON or name == "Patient" or not patients:
+        raise Refused(
+            "Your assignment gives no right to change this.",
+            "Ditt uppdrag ger inte rätt att ändra detta.",
+            rule="R2",
+        )
+    for patient in patients:
+        record = await fr.services.doors.open_record(actor, patient, request=fr.id)
+        if not record.decision.write:
+            raise Refused("You may read but not write.", "Du får läsa men inte skriva.", rule="R2")
+    set_tags(resource, actor.assignment.provider, actor.assignment.unit)
+    return actor.assignment.provider, actor.assignment.unit
+
+
+def tags(resource: Any) -> tuple[str | None, str | None]:
+    """HSA-ids of provider and unit in the resource's tags."""
+    from sammanhang.store.rows import owner
+
+    return owner(resource)
+
+
+def set_tags(resource: Any, provider: str, unit: str) -> None:
+    """Puts the owner's tags on a resource, in place of any there were."""
+    from sammanhang.fhir.r4 import Coding, Meta
+
+    if resource.meta is None:
+        resource.meta = Meta()
+    kept = [t for t in resource.meta.tag or () if t.system not in (PROVIDER, UNIT)]
+    resource.meta.tag = [
+        *kept,
+        Coding(system=PROVIDER, code=provider),
+        Coding(system=UNIT, code=unit),
+    ]
+
+
+def may_by_scope(scopes: frozenset[str], type_name: str, letter: str) -> bool:
+    """Whether SMART v2 (or v1) system scopes allow an interaction: c r u d s."""
+    for scope in scopes:
+        context, _, rest = scope.partition("/")
+        kind, _, rights = rest.partition(".")
+        if context not in ("system", "user", "patient") or kind not in ("*", type_name):
+            continue
+        rights = rights.split("?")[0]
+        if rights == "*" or letter in {"read": "rs", "write": "cud"}.get(rights, rights):
+            return True
+    return False

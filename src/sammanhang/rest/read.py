@@ -1,0 +1,141 @@
+"""Read, vread and history."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from sammanhang.fhir.dates import bounds
+from sammanhang.kernel.errors import Gone, Invalid
+from sammanhang.store import read as store
+
+from . import gate
+from .bundle import Writer
+from .request import Answer, FhirRequest, not_modified, versioned
+from .summary import shorten
+
+
+async def read(fr: FhirRequest, type_name: str, id: str) -> Answer:
+    """GET Type/id. 404 when absent or not to be seen, 410 when deleted, 304 when not changed."""
+    scope = await gate.scope_for(fr, type_name, id)
+    async with fr.services.database.reading(scope) as connection:
+        found = await store.read(connection, type_name, id)
+        if found is None:
+            gone = await store.last_deletion(connection, type_name, id)
+    if found is None:
+        await fr.services.audit.record(
+            gate.entry(fr, "read", f"{type_name}/{id}", outcome="gone" if gone else "absent")
+        )
+        if gone:
+            raise Gone(f"{type_name}/{id} was deleted.", f"{type_name}/{id} är borttagen.")
+        raise gate.absent(type_name, id)
+    await fr.services.audit.record(
+        gate.entry(fr, "read", f"{type_name}/{id}", patient=_patient(type_name, found))
+    )
+    if (b"if-none-match" in fr.headers or b"if-modified-since" in fr.headers) and not_modified(
+        fr, found.version, found.updated
+    ):
+        return versioned(None, found.version, found.updated, 304)
+    body = found.body
+    if fr.query and ("_summary" in fr.query or "_elements" in fr.query):
+        body = shorten(body or b"", type_name, dict(fr.pairs))
+    return versioned(body, found.version, found.updated)
+
+
+def _patient(type_name: str, found: store.Version) -> str | None:
+    """The patient's id for the trace, when the row itself tells it."""
+    if type_name == "Patient":
+        return found.id
+    if found.patient is None or found.body is None:
+        return None
+    return patient_in(found.body)
+
+
+def patient_in(body: bytes) -> str | None:
+    """The first patient a stored resource refers to: stored bytes are compact, so a search will do."""
+    at = body.find(b'"reference":"Patient/')
+    if at < 0:
+        return None
+    end = body.find(b'"', at + 21)
+    return body[at + 21 : end].decode("ascii", "replace").split("/")[0]
+
+
+async def vread(fr: FhirRequest, type_name: str, id: str, version: str) -> Answer:
+    """GET Type/id/_history/version."""
+    if not version.isdigit() or len(version) > 9:
+        raise gate.absent(type_name, f"{id}/_history/{version[:40]}")
+    scope = await gate.scope_for(fr, type_name, id)
+    async with fr.services.database.reading(scope) as connection:
+        found = await store.vread(connection, type_name, id, int(version))
+    what = f"{type_name}/{id}/_history/{version}"
+    if found is None:
+        await fr.services.audit.record(gate.entry(fr, "vread", what, outcome="absent"))
+        raise gate.absent(type_name, f"{id}/_history/{version}")
+    await fr.services.audit.record(
+        gate.entry(fr, "vread", what, patient=_patient(type_name, found))
+    )
+    if found.body is None:
+        raise Gone("That version is the deletion.", "Den versionen är borttagningen.")
+    return versioned(found.body, found.version, found.updated)
+
+
+def _times(pairs: dict[str, str]) -> dict[str, Any]:
+    out: dict[str, Any] = {}
+    try:
+        if "_since" in pairs:
+            out["since"] = bounds(pairs["_since"].replace(" ", "+"))[0]
+        if "_at" in pairs:
+            out["at"] = bounds(pairs["_at"].replace(" ", "+"))[1]
+        if "_count" in pairs:
+            out["count"] = max(1, min(int(pairs["_count"]), 1000))
+        if "_before" in pairs:
+            out["before"] = int(pairs["_before"])
+    except (ValueError, IndexError):
+        raise Invalid(
+            "_since and _at are times, _count is a number.",
+            "_since och _at är tider, _count ett tal.",
+        ) from None
+    return out
+
+
+_METHOD = {1: "POST", 2: "PUT", 3: "DELETE"}
+
+
+async def history(fr: FhirRequest, type_name: str | None = None, id: str | None = None) -> Answer:
+    """GET _history of a resource, a type or everything; newest first, paged."""
+    pairs = dict(fr.pairs)
+    request = store.HistoryRequest(type_name, id, **_times(pairs))
+    if id is not None and type_name is not None:
+        scope = await gate.scope_for(fr, type_name, id)
+        async with fr.services.database.reading(scope) as connection:
+            versions, more = await store.history_of(connection, request)
+        if not versions and request.before is None and not {"_since", "_at"} & set(pairs):
+            await fr.services.audit.record(
+                gate.entry(fr, "history", f"{type_name}/{id}", outcome="absent")
+            )
+            raise gate.absent(type_name, id)
+    else:
+        scope = await gate.scope_for_search(fr, [])
+        async with fr.services.database.reading(scope) as connection:
+            versions, more = await store.history(connection, request, gate.wall(scope))
+    path = "/".join(p for p in (type_name, id, "_history") if p)
+    await fr.services.audit.record(
+        gate.entry(
+            fr,
+            "history",
+            path,
+            count=len(versions),
+            patient=_patient(type_name, versions[0]) if id and type_name and versions else None,
+        )  # fmt: skip
+    )
+    bundle = Writer("history")
+    bundle.link("self", fr.link(path, fr.pairs))
+    if more is not None:
+        kept = [(k, v) for k, v in fr.pairs if k != "_before"]
+        bundle.link("next", fr.link(path, [*kept, ("_before", str(more))]))
+    for v in versions:
+        bundle.history(
+            f"{fr.base}/{v.type}/{v.id}", v.body, _METHOD[v.method], f"{v.type}/{v.id}", v
+        )
+    return Answer(
+        200, bundle.done(len(versions) if more is None and request.before is None else None)
+    )

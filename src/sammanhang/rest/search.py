@@ -1,0 +1,136 @@
+"""Search by GET and POST, by type, in a compartment, or over everything."""
+
+from __future__ import annotations
+
+from sammanhang.fhir.decode import encode
+from sammanhang.fhir.r4 import TYPE_NAMES
+from sammanhang.store.search.parse import Criterion, Request, fault, parse, unescape
+from sammanhang.store.search.run import run
+from sammanhang.store.types import NUMBER
+from sammanhang.terminology.lookup import expand
+
+from . import gate
+from .bundle import Writer
+from .outcome import outcome
+from .request import Answer, FhirRequest
+from .summary import shorten
+
+
+async def search(
+    fr: FhirRequest,
+    type_name: str | None,
+    pairs: list[tuple[str, str]],
+    *,
+    patient: str | None = None,
+) -> Answer:
+    """A searchset. `patient` limits it to that patient's compartment (GET Patient/id/Type)."""
+    fr.check_accept()
+    request = understood(fr, type_name, pairs)
+    patients = named_patients(request)
+    if patient is not None:
+        patients = [patient]
+    scope = await gate.scope_for_search(fr, patients)
+    settings = fr.services.settings
+    wall = gate.wall(scope)
+    if patient is not None:
+        wall = _in_compartment(wall, patient)
+    async with fr.services.database.reading(scope) as connection:
+        page = await run(
+            connection,
+            request,
+            wall,
+            base=fr.base + "/",
+            expand=expand,
+            max_includes=settings.max_includes,
+        )
+    path = f"Patient/{patient}/{type_name}" if patient else (type_name or "")
+    await fr.services.audit.record(
+        gate.entry(
+            fr,
+            "search",
+            f"{path}?{fr.query}" if fr.query else path,
+            patient=patients[0] if len(patients) == 1 else None,
+            count=len(page.hits),
+        )
+    )
+    return Answer(200, _bundle(fr, path, request, page))
+
+
+def understood(fr: FhirRequest, type_name: str | None, pairs: list[tuple[str, str]]) -> Request:
+    """The pairs as a request; `_type` chooses the types of a search over everything."""
+    types: tuple[str, ...] = (type_name,) if type_name else ()
+    if type_name is None:
+        asked = [t for k, v in pairs if k == "_type" for t in v.split(",") if t]
+        unknown = [t for t in asked if t not in TYPE_NAMES]
+        if unknown:
+            raise fault(
+                "_type",
+                f"”{unknown[0][:60]}” är ingen resurstyp.",
+                f"'{unknown[0][:60]}' is not a resource type.",
+            )
+        types = tuple(asked) or tuple(NUMBER)
+    return parse(types, pairs, strict=fr.preference("handling") == "strict")
+
+
+def named_patients(request: Request) -> list[str]:
+    """Ids of the patients a search names as whose record it is about."""
+    found: list[str] = []
+    for c in request.criteria:
+        if c.chain or c.has or c.modifier not in (None, "Patient"):
+            continue
+        if request.types == ("Patient",) and c.parameter.code == "_id":
+            continue
+        found += _patients_of(c)
+    return list(dict.fromkeys(found))
+
+
+def _patients_of(c: Criterion) -> list[str]:
+    if c.parameter.kind != "reference" or "Patient" not in c.parameter.targets:
+        return []
+    only = c.parameter.targets == ("Patient",) or c.modifier == "Patient"
+    out = []
+    for v in c.values:
+        text = unescape(v)
+        if "Patient/" in text:
+            out.append(text.rsplit("Patient/", 1)[1].split("/")[0])
+        elif only and "/" not in text and ":" not in text:
+            out.append(text)
+    return out
+
+
+def _in_compartment(wall: gate.Predicate, patient: str) -> gate.Predicate:
+    from sammanhang.fhir.indexing import self_hash
+
+    me = self_hash("Patient", patient)
+
+    def both(alias: str) -> tuple[str, list[object]]:
+        sql, args = wall(alias)
+        if alias != "r":
+            return sql, args
+        return (
+            f"({alias}.patient = %s OR {alias}.also @> %s::bigint[]) AND {sql}",
+            [me, "{%d}" % me, *args],
+        )
+
+    return both
+
+
+def _bundle(fr: FhirRequest, path: str, request: Request, page: object) -> bytes:
+    from sammanhang.store.search.run import Page
+
+    assert isinstance(page, Page)
+    bundle = Writer("searchset")
+    bundle.link("self", fr.link(path, request.used))
+    if page.next is not None:
+        bundle.link("next", fr.link(path, [*request.used, ("_after", page.next)]))
+    short = {}
+    if request.elements:
+        short["_elements"] = ",".join(request.elements)
+    if request.summary and request.summary != "count":
+        short["_summary"] = request.summary
+    for hit in page.hits:
+        body = shorten(hit.body, hit.type, short) if short and hit.mode == "match" else hit.body
+        bundle.match(f"{fr.base}/{hit.type}/{hit.id}", body, hit.mode)
+    if request.ignored:
+        bundle.outcome(encode(outcome(request.ignored, fr.swedish)))
+    return bundle.done(page.total)

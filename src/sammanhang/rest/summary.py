@@ -1,0 +1,83 @@
+"""`_summary` and `_elements`: less of a resource, marked as such."""
+
+from __future__ import annotations
+
+import gzip
+import json
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+import msgspec
+
+import sammanhang.fhir.r4 as r4
+from sammanhang.fhir.decode import raw
+
+_SUBSETTED = {
+    "system": "http://terminology.hl7.org/CodeSystem/v3-ObservationValue",
+    "code": "SUBSETTED",
+}
+_encoder = msgspec.json.Encoder(decimal_format="number")
+_BASE = "http://hl7.org/fhir/StructureDefinition/"
+
+
+@cache
+def _structures() -> dict[str, Any]:
+    path = Path(r4.__file__).parent / "structures.json.gz"
+    table: dict[str, Any] = json.loads(gzip.decompress(path.read_bytes()))
+    return table
+
+
+@cache
+def members(type_name: str) -> tuple[frozenset[str], frozenset[str], frozenset[str]]:
+    """(summary, mandatory, modifier-free text members) of a type: names of its top members."""
+    summary, mandatory = set(), set()
+    for e in _structures()[_BASE + type_name]["elements"]:
+        parts = e["path"].split(".")
+        if len(parts) != 2:
+            continue
+        name = parts[1].removesuffix("[x]")
+        if e.get("isSummary"):
+            summary.add(name)
+        if e.get("min", 0) > 0:
+            mandatory.add(name)
+    return frozenset(summary), frozenset(mandatory), frozenset({"text", "id", "meta"})
+
+
+def _keeps(name: str, wanted: frozenset[str] | set[str]) -> bool:
+    plain = name.lstrip("_")
+    if plain in wanted:
+        return True
+    # a choice element: value[x] is written valueQuantity
+    return any(
+        plain.startswith(w) and plain[len(w) : len(w) + 1].isupper()
+        for w in wanted
+        if len(w) < len(plain)
+    )
+
+
+def shorten(body: bytes, type_name: str, query: dict[str, str]) -> bytes:
+    """The body with only what `_elements` or `_summary` asks for, tagged SUBSETTED."""
+    summary, mandatory, texts = members(type_name)
+    kind = query.get("_summary")
+    if query.get("_elements"):
+        wanted = {e.strip().split(".")[-1] for e in query["_elements"].split(",")} | mandatory
+        wanted |= {"id", "meta", "resourceType"}
+    elif kind == "true":
+        wanted = set(summary | mandatory) | {"resourceType", "id", "meta"}
+    elif kind == "text":
+        wanted = set(texts | mandatory) | {"resourceType"}
+    elif kind == "data":
+        document = raw(body)
+        document.pop("text", None)
+        return _mark(document)
+    else:
+        return body
+    document = {k: v for k, v in raw(body).items() if _keeps(k, wanted)}
+    return _mark(document)
+
+
+def _mark(document: dict[str, Any]) -> bytes:
+    meta = document.setdefault("meta", {})
+    meta["tag"] = [*meta.get("tag", []), _SUBSETTED]
+    return _encoder.encode(document)

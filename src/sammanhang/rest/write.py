@@ -1,0 +1,401 @@
+"""Create, update, delete, patch, and their conditional forms."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import Any
+
+from uuid_utils import uuid7
+
+from sammanhang.access.audit import WriteTrace
+from sammanhang.fhir.decode import decode, encode, index, raw
+from sammanhang.fhir.indexing import hash64
+from sammanhang.kernel.content import content
+from sammanhang.kernel.errors import (
+    Conflict,
+    Invalid,
+    NotFound,
+    PreconditionFailed,
+    Unprocessable,
+)
+from sammanhang.store import read as store
+from sammanhang.store.database import EVERYTHING, Connection
+from sammanhang.store.rows import Row, row_of, tombstone
+from sammanhang.store.search.run import run
+from sammanhang.store.types import COMMON
+from sammanhang.store.write import commit, commit_on, refusal
+from sammanhang.terminology.lookup import expand
+
+from . import gate
+from .outcome import outcome
+from .patch import apply
+from .request import PATCH_TYPES, Answer, FhirRequest, version_wanted, versioned
+from .search import understood
+
+TRIES = 4
+
+
+def moment() -> datetime:
+    """Now, to the millisecond: as exact as `meta.lastUpdated` is written."""
+    now = datetime.now(UTC)
+    return now.replace(microsecond=now.microsecond // 1000 * 1000)
+
+
+def new_id() -> str:
+    """A fresh id; its beginning is the time, so neighbours in time lie together on disk."""
+    return str(uuid7())
+
+
+@dataclass
+class Change:
+    """One prepared write: its row, the audit words for it, and whose records it touches."""
+
+    row: Row
+    action: str
+    patients: list[str]
+    resource: Any = None
+
+    @property
+    def what(self) -> str:
+        return f"{self.row.type}/{self.row.id}"
+
+
+async def prepare(
+    fr: FhirRequest, resource: Any, id: str, expected: int, action: str, *, named: bool = False
+) -> Change:
+    """A row for a checked resource, once the door has said it may be written."""
+    probe = _patients(resource, fr.base)
+    name = type(resource).__name__
+    if name == "Patient":
+        probe = [id]
+    provider, unit = await gate.may_write(fr, resource, probe)
+    row = row_of(
+        resource, id, expected, moment(), base=fr.base + "/",
+        days_after=content("rules/care_relation")["days_after_visit"],
+    )  # fmt: skip
+    if name not in COMMON and name != "Patient":
+        row.provider, row.unit = provider, unit
+    row.named = named
+    return Change(row, action, probe, resource)
+
+
+def _patients(resource: Any, base: str) -> list[str]:
+    """Ids of the patients whose record the resource will be part of."""
+    return list(index(resource, base + "/").patients)
+
+
+def trace(fr: FhirRequest, changes: list[Change]) -> WriteTrace:
+    """The audit entries of a write: one for a single change, one per patient for several."""
+    if len(changes) == 1:
+        c = changes[0]
+        return WriteTrace(
+            gate.entry(fr, c.action, c.what, patient=c.patients[0] if c.patients else None)
+        )
+    by_patient: dict[str | None, list[Change]] = {}
+    for c in changes:
+        by_patient.setdefault(c.patients[0] if c.patients else None, []).append(c)
+    return WriteTrace(
+        *(
+            gate.entry(
+                fr,
+                "transaction",
+                f"{len(group)} resources",
+                patient=patient,
+                count=len(group),
+                details={"changes": [f"{c.action} {c.what}" for c in group]},
+            )  # fmt: skip
+            for patient, group in by_patient.items()
+        )
+    )
+
+
+def given(fr: FhirRequest, body: bytes, type_name: str) -> Any:
+    """The resource in a body, valid and of the type the URL names."""
+    return decode(body, type_name, max_depth=fr.services.settings.max_depth)
+
+
+def answer(fr: FhirRequest, change: Change, status: int, *, location: bool = False) -> Answer:
+    """The answer to a write, as `Prefer: return` asks."""
+    row = change.row
+    want = fr.preference("return")
+    body: bytes | None = row.body
+    if want == "minimal":
+        body = None
+    elif want == "OperationOutcome":
+        body = encode(outcome([], fr.swedish))
+    made = versioned(body, row.version, row.updated, status)
+    if location:
+        made.headers.append(
+            (b"location", f"{fr.base}/{row.type}/{row.id}/_history/{row.version}".encode())
+        )
+    return made
+
+
+async def create(fr: FhirRequest, type_name: str) -> Answer:
+    """POST Type. 201 with the resource; 200 when If-None-Exist finds one; 412 when it finds several."""
+    fr.check_json()
+    body = await fr.body()
+    resource = given(fr, body, type_name)
+    condition = fr.header(b"if-none-exist")
+    if condition:
+        return await _create_unless(fr, type_name, resource, condition)
+    change = await prepare(fr, resource, new_id(), 0, "create")
+    await commit(fr.services.database, [change.row], trace(fr, [change]))
+    return answer(fr, change, 201, location=True)
+
+
+async def _create_unless(fr: FhirRequest, type_name: str, resource: Any, condition: str) -> Answer:
+    """Conditional create; two at once are put in line, so that only one creates."""
+    database = fr.services.database
+    async with database.writing() as connection, connection.transaction():
+        await _line_up(connection, type_name, condition)
+        found = await matches(fr, type_name, condition)
+        if len(found) > 1:
+            raise _several(type_name)
+        if found:
+            hit = found[0]
+            await fr.services.audit.record(
+                gate.entry(fr, "create", f"{type_name}/{hit.id}", outcome="exists")
+            )
+            made = versioned(hit.body, hit.version, hit.updated, 200)
+            made.headers.append(
+                (b"location", f"{fr.base}/{type_name}/{hit.id}/_history/{hit.version}".encode())
+            )
+            return made
+        change = await prepare(fr, resource, new_id(), 0, "create")
+        await _commit_here(fr, connection, [change])
+    return answer(fr, change, 201, location=True)
+
+
+async def _line_up(connection: Connection, type_name: str, condition: str) -> None:
+    await connection.execute(
+        "SELECT pg_advisory_xact_lock(%s)", (hash64(f"condition|{type_name}|{condition}"),)
+    )
+
+
+async def _commit_here(fr: FhirRequest, connection: Connection, changes: list[Change]) -> None:
+    database = fr.services.database
+    parties = [
+        (await database.party(c.row.provider), await database.party(c.row.unit)) for c in changes
+    ]
+    traced = trace(fr, changes)
+    try:
+        await commit_on(connection, [c.row for c in changes], parties, traced)
+    except Exception as e:
+        if hasattr(e, "sqlstate"):
+            raise refusal(e) from e  # type: ignore[arg-type]
+        raise
+    traced.done(connection)
+
+
+def _several(type_name: str) -> PreconditionFailed:
+    return PreconditionFailed(
+        f"The condition matches several {type_name} resources.",
+        f"Villkoret stämmer in på flera {type_name}.",
+    )
+
+
+async def matches(fr: FhirRequest, type_name: str, condition: str) -> list[Any]:
+    """At most two resources that meet a condition, among those the actor may see.
+
+    Raises `Invalid` for a condition without a criterion, or with one this server does not know.
+    """
+    from urllib.parse import parse_qsl
+
+    pairs = parse_qsl(condition.lstrip("?"), keep_blank_values=True, max_num_fields=50)
+    request = understood(fr, type_name, pairs)
+    if request.ignored:
+        raise Invalid(request.ignored[0].en, request.ignored[0].sv)
+    if not request.criteria:
+        raise Invalid("The condition is empty.", "Villkoret är tomt.")
+    request.count, request.total = 2, "none"
+    from .search import named_patients
+
+    scope = await gate.scope_for_search(fr, named_patients(request))
+    async with fr.services.database.reading(scope) as connection:
+        page = await run(connection, request, gate.wall(scope), base=fr.base + "/", expand=expand)
+    return page.hits
+
+
+async def current(fr: FhirRequest, type_name: str, id: str) -> store.Version | None:
+    """The current version, for a writer to build on; the door has its say on the record it is in."""
+    scope = await gate.scope_for(fr, type_name, id)
+    async with fr.services.database.reading(scope) as connection:
+        return await store.read(connection, type_name, id)
+
+
+async def update(fr: FhirRequest, type_name: str, id: str) -> Answer:
+    """PUT Type/id. 200, or 201 when it makes a new one; 412 when If-Match names another version."""
+    fr.check_json()
+    resource = given(fr, await fr.body(), type_name)
+    return await _update(fr, type_name, id, resource)
+
+
+async def _update(fr: FhirRequest, type_name: str, id: str, resource: Any) -> Answer:
+    if resource.id is None or resource.id != id:
+        raise Invalid(
+            f"The id in the body must be '{id}', as in the URL.",
+            f"Id i innehållet ska vara ”{id}”, som i adressen.",
+        )
+    wanted = version_wanted(fr)
+    for _ in range(TRIES):
+        change, existed = await revise(fr, type_name, id, resource, wanted)
+        try:
+            await commit(fr.services.database, [change.row], trace(fr, [change]))
+        except (PreconditionFailed, Conflict, NotFound):
+            if wanted is not None:
+                raise
+            continue
+        return answer(fr, change, 200 if existed else 201, location=not existed)
+    raise Conflict(
+        "Too many change it at once; try again.", "För många ändrar samtidigt; försök igen."
+    )
+
+
+async def revise(
+    fr: FhirRequest, type_name: str, id: str, resource: Any, wanted: int | None
+) -> tuple[Change, bool]:
+    """A change that puts `resource` in the place of the current version, or of none."""
+    found = await current(fr, type_name, id)
+    if found is None:
+        async with fr.services.database.reading(EVERYTHING) as connection:
+            hidden = await store.read(connection, type_name, id)
+            gone = await store.last_deletion(connection, type_name, id)
+        if hidden is not None:
+            raise gate.absent(type_name, id)
+        if wanted is not None and (gone is None or gone.version != wanted):
+            raise PreconditionFailed("There is no such version.", "Den versionen finns inte.")
+        expected = gone.version if gone is not None else 0
+        return await prepare(fr, resource, id, expected, "update", named=True), False
+    if wanted is not None and wanted != found.version:
+        raise PreconditionFailed(
+            f"Somebody else changed the resource; the current version is {found.version}.",
+            f"Någon annan har ändrat resursen; aktuell version är {found.version}.",
+        )
+    return await prepare(fr, resource, id, found.version, "update"), True
+
+
+async def update_where(fr: FhirRequest, type_name: str) -> Answer:
+    """PUT Type?criteria: none → create, one → update it, several → 412."""
+    fr.check_json()
+    resource = given(fr, await fr.body(), type_name)
+    found = await matches(fr, type_name, fr.query)
+    if len(found) > 1:
+        raise _several(type_name)
+    if found:
+        if resource.id not in (None, found[0].id):
+            raise Invalid("The body has another id than the match.", "Innehållet har ett annat id.")
+        resource.id = found[0].id
+        return await _update(fr, type_name, found[0].id, resource)
+    if resource.id is not None:
+        return await _update(fr, type_name, resource.id, resource)
+    async with fr.services.database.writing() as connection, connection.transaction():
+        await _line_up(connection, type_name, fr.query)
+        if await matches(fr, type_name, fr.query):
+            raise Conflict(
+                "Somebody else made it just now; try again.", "Någon annan hann före; försök igen."
+            )
+        change = await prepare(fr, resource, new_id(), 0, "create")
+        await _commit_here(fr, connection, [change])
+    return answer(fr, change, 201, location=True)
+
+
+async def delete(fr: FhirRequest, type_name: str, id: str) -> Answer:
+    """DELETE Type/id. 204 also when it was deleted before; 404 when it never was."""
+    for _ in range(TRIES):
+        found = await current(fr, type_name, id)
+        if found is None:
+            scope = await gate.scope_for(fr, type_name, id)
+            async with fr.services.database.reading(scope) as connection:
+                gone = await store.last_deletion(connection, type_name, id)
+            outcome_ = "gone" if gone else "absent"
+            await fr.services.audit.record(
+                gate.entry(fr, "delete", f"{type_name}/{id}", outcome=outcome_)
+            )
+            if gone is None:
+                raise gate.absent(type_name, id)
+            return Answer(204)
+        wanted = version_wanted(fr)
+        if wanted is not None and wanted != found.version:
+            raise PreconditionFailed("Another version is current.", "En annan version gäller.")
+        change = await erase(fr, found)
+        try:
+            await commit(fr.services.database, [change.row], trace(fr, [change]))
+        except (PreconditionFailed, NotFound):
+            continue
+        made = versioned(None, change.row.version, change.row.updated, 204)
+        return made
+    raise Conflict(
+        "Too many change it at once; try again.", "För många ändrar samtidigt; försök igen."
+    )
+
+
+async def erase(fr: FhirRequest, found: store.Version) -> Change:
+    """The change that deletes a version. The history keeps it: nothing in care is ever erased."""
+    from sammanhang.fhir.decode import trusted
+
+    resource = trusted(found.body or b"", found.type)
+    patients = [found.id] if found.type == "Patient" else _patients(resource, fr.base)
+    await gate.may_write(fr, resource, patients)
+    return Change(tombstone(found.type, found.id, found.version, moment()), "delete", patients)
+
+
+async def delete_where(fr: FhirRequest, type_name: str) -> Answer:
+    """DELETE Type?criteria: none → 204, one → deletes it, several → 412."""
+    found = await matches(fr, type_name, fr.query)
+    if len(found) > 1:
+        raise _several(type_name)
+    if not found:
+        return Answer(204)
+    return await delete(fr, type_name, found[0].id)
+
+
+async def patch(fr: FhirRequest, type_name: str, id: str) -> Answer:
+    """PATCH Type/id with JSON Patch or a FHIRPath Patch (Parameters)."""
+    fr.check_json(PATCH_TYPES)
+    body = await fr.body()
+    wanted = version_wanted(fr)
+    for _ in range(TRIES):
+        found = await current(fr, type_name, id)
+        if found is None:
+            scope = await gate.scope_for(fr, type_name, id)
+            async with fr.services.database.reading(scope) as connection:
+                raise await store.missing(connection, type_name, id)
+        if wanted is not None and wanted != found.version:
+            raise PreconditionFailed("Another version is current.", "En annan version gäller.")
+        change = await patched(fr, found, body, fr.content_type())
+        try:
+            await commit(fr.services.database, [change.row], trace(fr, [change]))
+        except PreconditionFailed:
+            if wanted is not None:
+                raise
+            continue
+        return answer(fr, change, 200)
+    raise Conflict(
+        "Too many change it at once; try again.", "För många ändrar samtidigt; försök igen."
+    )
+
+
+async def patched(fr: FhirRequest, found: store.Version, body: bytes, kind: str) -> Change:
+    """The change a patch makes of a version; the result must be a valid resource."""
+    document = apply(raw(found.body or b"{}"), body, kind)
+    if document.get("resourceType") != found.type or document.get("id") != found.id:
+        raise Unprocessable(
+            "A patch may not change type or id.", "En ändring får inte byta typ eller id."
+        )
+    import msgspec
+
+    after = msgspec.json.Encoder(decimal_format="number").encode(document)
+    resource = given(fr, after, found.type)
+    return await prepare(fr, resource, found.id, found.version, "patch")
+
+
+async def patch_where(fr: FhirRequest, type_name: str) -> Answer:
+    """PATCH Type?criteria."""
+    found = await matches(fr, type_name, fr.query)
+    if len(found) > 1:
+        raise _several(type_name)
+    if not found:
+        raise NotFound("Nothing matches the condition.", "Inget stämmer in på villkoret.")
+    return await patch(fr, type_name, found[0].id)

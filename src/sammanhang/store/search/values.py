@@ -1,0 +1,189 @@
+"""Search values as their parameter kind reads them: tokens, dates, numbers, quantities."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from decimal import Decimal, InvalidOperation
+
+from sammanhang.fhir.dates import bounds
+from sammanhang.fhir.indexing import coded, hash64, reference_hash, self_hash, unit_hash
+from sammanhang.fhir.r4 import TYPE_NAMES
+from sammanhang.kernel.clock import now
+
+from .parse import PREFIXES, fault, split, unescape
+
+# `ap` on dates: a tenth of the time between then and now, as the specification suggests.
+NEARBY = 0.1
+
+
+def token_hash(value: str) -> int:
+    """`code`, `system|code`, `|code` or `system|` as the number the index keeps (without the slot)."""
+    parts = split(value, "|")
+    if len(parts) == 1:
+        return hash64(f"c|{unescape(parts[0])}")
+    system, code = unescape(parts[0]), unescape("|".join(parts[1:]))
+    if system == "":
+        return hash64(f"n|{code}")
+    return hash64(f"s|{system}|{code}") if code else hash64(f"s|{system}|")
+
+
+def prefixed(value: str) -> tuple[str, str]:
+    """(prefix, rest): `ge2024` → ("ge", "2024"); `eq` when there is none."""
+    if value[:2] in PREFIXES and value[2:3] not in ("", None):
+        return value[:2], value[2:]
+    return "eq", value
+
+
+@dataclass(frozen=True, slots=True)
+class DateValue:
+    """A date with its prefix, as the interval it covers."""
+
+    prefix: str
+    low: datetime
+    high: datetime
+
+
+def date_value(name: str, value: str) -> DateValue:
+    """Raises `Invalid` when the text is not a date of any precision."""
+    prefix, rest = prefixed(value)
+    rest = rest.replace(" ", "+")  # a plus that was not percent-encoded
+    try:
+        if len(rest) > 40:
+            raise ValueError
+        low, high = bounds(rest)
+    except (ValueError, IndexError):
+        raise fault(
+            name, f"”{value[:60]}” är inget datum.", f"'{value[:60]}' is not a date."
+        ) from None
+    if prefix == "ap":
+        margin = abs(now() - low) * NEARBY
+        margin = max(margin, timedelta(days=1)) if len(rest) <= 10 else margin
+        low, high = low - margin, high + margin
+    return DateValue(prefix, low, high)
+
+
+def date_condition(v: DateValue, low: str, high: str) -> tuple[str, list[datetime]]:
+    """SQL on an interval's columns: interval semantics of the specification, not of instants."""
+    inside = f"({low} >= %s AND {high} <= %s)"
+    match v.prefix:
+        case "eq":
+            return inside, [v.low, v.high]
+        case "ne":
+            return f"NOT {inside}", [v.low, v.high]
+        case "gt":
+            return f"{high} > %s", [v.high]
+        case "lt":
+            return f"{low} < %s", [v.low]
+        case "ge":
+            return f"({high} > %s OR {inside})", [v.high, v.low, v.high]
+        case "le":
+            return f"({low} < %s OR {inside})", [v.low, v.low, v.high]
+        case "sa":
+            return f"{low} >= %s", [v.high]
+        case "eb":
+            return f"{high} <= %s", [v.low]
+        case _:
+            return f"({low} < %s AND {high} > %s)", [v.high, v.low]
+
+
+@dataclass(frozen=True, slots=True)
+class NumberValue:
+    """A number with its prefix: the value, and the span its written precision covers."""
+
+    prefix: str
+    value: float
+    low: float
+    high: float
+
+
+def number_value(name: str, text: str) -> NumberValue:
+    """`5.40` covers 5.395–5.405, `100` 99.5–100.5, `1e2` 95–105 (search.html#number)."""
+    prefix, rest = prefixed(text)
+    try:
+        if len(rest) > 60:
+            raise ValueError
+        number = Decimal(rest)
+        if not number.is_finite() or not -400 < number.adjusted() < 400:
+            raise ValueError
+    except (InvalidOperation, ValueError):
+        raise fault(
+            name, f"”{text[:60]}” är inget tal.", f"'{text[:60]}' is not a number."
+        ) from None
+    exponent = number.as_tuple().exponent
+    assert isinstance(exponent, int)
+    half = Decimal(5).scaleb(exponent - 1)
+    if prefix == "ap":
+        half = abs(number) / 10
+    return NumberValue(prefix, float(number), float(number - half), float(number + half))
+
+
+def number_condition(
+    v: NumberValue, low: str, high: str, factor: float = 1.0, offset: float = 0.0
+) -> tuple[str, list[float]]:
+    """SQL on a stored span; a span wider than a point comes from ranges and `<` values."""
+    x, a, b = (n * factor + offset for n in (v.value, v.low, v.high))
+    a, b = min(a, b), max(a, b)
+    inside = f"({low} >= %s AND {high} < %s)"
+    match v.prefix:
+        case "eq" | "ap":
+            return inside, [a, b]
+        case "ne":
+            return f"NOT {inside}", [a, b]
+        case "gt":
+            return f"{high} > %s", [x]
+        case "lt":
+            return f"{low} < %s", [x]
+        case "ge":
+            return f"{high} >= %s", [x]
+        case "le":
+            return f"{low} <= %s", [x]
+        case "sa":
+            return f"{low} > %s", [x]
+        case _:
+            return f"{high} < %s", [x]
+
+
+def quantity_condition(name: str, value: str, alias: str) -> tuple[str, list[float | int]]:
+    """`5.4|http://unitsofmeasure.org|mg`, `5.4||mg` or `5.4`; UCUM in canonical units."""
+    parts = split(value, "|")
+    if len(parts) not in (1, 3):
+        raise fault(name, "Skrivs tal|system|enhet.", "Written number|system|code.")
+    number = number_value(name, parts[0])
+    q = alias
+    if len(parts) == 1 or (parts[1] == "" and parts[2] == ""):
+        sql, args = number_condition(number, f"{q}.raw_low", f"{q}.raw_high")
+        return sql, list(args)
+    system, unit = unescape(parts[1]), unescape(parts[2])
+    if system == "":
+        sql, args = number_condition(number, f"{q}.raw_low", f"{q}.raw_high")
+        return f"{q}.raw_unit = %s AND {sql}", [hash64(unit), *args]
+    factor, offset, h, _ = unit_hash(system, unit)
+    sql, args = number_condition(number, f"{q}.low", f"{q}.high", factor, offset)
+    return f"{q}.unit = %s AND {sql}", [h, *args]
+
+
+def reference_hashes(name: str, value: str, targets: tuple[str, ...], base: str) -> list[int]:
+    """The numbers a reference value may have in the index (without the slot).
+
+    `Type/id`, an absolute URL, or an id alone, which may be any of the targets' types.
+    """
+    text = unescape(value)
+    if base and text.startswith(base):
+        text = text[len(base) :]
+    if "://" in text or text.startswith("urn:"):
+        return [hash64(text), hash64(text.split("|")[0])] if "|" in text else [hash64(text)]
+    if "/" in text:
+        kind, _, id = text.partition("/")
+        if kind not in TYPE_NAMES:
+            raise fault(
+                name, f"”{text[:80]}” är ingen referens.", f"'{text[:80]}' is not a reference."
+            )
+        return [reference_hash(text)] if id else []
+    kinds = TYPE_NAMES if "Resource" in targets else targets
+    return [self_hash(k, text) for k in kinds] + [hash64(text)]
+
+
+def coded_any(system: str, codes: list[str]) -> list[int]:
+    """Numbers for codes of one system."""
+    return [coded(system, c)[1] for c in codes]

@@ -1,0 +1,79 @@
+"""The application: pages, static files, log-in and the FHIR API, put together."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from importlib import import_module
+from importlib.util import find_spec
+from typing import Any
+
+from starlette.applications import Starlette
+from starlette.middleware import Middleware
+from starlette.middleware.gzip import GZipMiddleware
+from starlette.routing import BaseRoute, Mount
+
+from sammanhang.access.services import Services
+from sammanhang.kernel.settings import Settings
+
+from . import errors, routing
+from .assets import static_files
+from .directory import Directory
+from .security import SecurityHeaders
+
+log = logging.getLogger(__name__)
+# Routes that other packages own; each module has a list `routes`.
+OTHERS = ("sammanhang.access.oidc", "sammanhang.access.identity", "sammanhang.access.clients")
+
+
+def create_app(services: Services | None = None) -> Starlette:
+    """The application of one process, made from the settings unless `services` are given.
+
+    Services made here are opened and closed with the application; those given must be open.
+    """
+    owned = services is None
+    if services is None:
+        settings = Settings.load()
+        services = Services.make(settings, settings.database_url)
+    held = services
+
+    @asynccontextmanager
+    async def lifespan(app: Starlette) -> AsyncIterator[None]:
+        if owned:
+            await held.open()
+        names = asyncio.create_task(app.state.directory.keep_fresh())
+        try:
+            yield
+        finally:
+            names.cancel()
+            if owned:
+                await held.close()
+
+    app = Starlette(
+        routes=_routes(services),
+        lifespan=lifespan,
+        exception_handlers=errors.HANDLERS,
+        middleware=[Middleware(SecurityHeaders)],
+    )
+    app.state.services = services
+    app.state.directory = Directory(services.database)
+    return app
+
+
+def _routes(services: Services) -> list[BaseRoute]:
+    routes: list[BaseRoute] = [Mount("/static", app=static_files)]
+    for name in OTHERS:
+        if _there(name):
+            routes += import_module(name).routes
+    if _there("sammanhang.rest.app"):
+        api: Any = import_module("sammanhang.rest.app")
+        routes.append(Mount("/fhir", app=api.fhir_app(services)))
+    smaller = Middleware(GZipMiddleware, minimum_size=800, compresslevel=4)
+    pages = Mount("/", routes=routing.routes(), middleware=[smaller])
+    return [*routes, pages]
+
+
+def _there(name: str) -> bool:
+    return find_spec(name) is not None

@@ -1,0 +1,132 @@
+"""Patient search and the command bar: every patient, action and page by keyboard."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from starlette.responses import Response
+
+from sammanhang.access.door import RecordRefused
+from sammanhang.kernel.i18n import N_, _
+from sammanhang.fhir.indexing import fold
+
+from .directory import Directory, Found, understand
+from .people import Person
+from .recent import opened_lately
+from .rendering import PLACES, render
+from .routing import Visit, page
+
+# Pages of a patient's chart, offered in the command bar while the chart is open.
+CHART = (
+    (N_("Översikt"), ""), (N_("Tidslinje"), "/timeline"), (N_("Läkemedel"), "/medicines"),
+    (N_("Mätvärden"), "/measurements"), (N_("Provsvar"), "/results"), (N_("Dokument"), "/documents"),
+    (N_("Vårdkontakter"), "/encounters"), (N_("Hälsoproblem"), "/problems"),
+)  # fmt: skip
+ACTIONS = (
+    (N_("Byt uppdrag"), "/login/assignment"),
+    (N_("Byt språk till engelska"), "/settings/language/en"),
+    (N_("Byt språk till svenska"), "/settings/language/sv"),
+    (N_("Mörkt läge"), "/settings/theme/dark"),
+    (N_("Ljust läge"), "/settings/theme/light"),
+    (N_("Följ datorns läge"), "/settings/theme/auto"),
+)
+
+
+@dataclass(frozen=True, slots=True)
+class PatientsPage:
+    """The search page.
+
+    title   the headline
+    q       what was typed
+    people  hits, best first
+    more    there are more hits than these
+    asked   whether a search was made
+    """
+
+    title: str
+    q: str
+    people: list[Person]
+    more: bool
+    asked: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Choice:
+    """One line of the command bar: what it says, and where it leads."""
+
+    name: str
+    address: str
+
+
+@dataclass(frozen=True, slots=True)
+class CommandPage:
+    """What the command bar offers.
+
+    q       what was typed
+    people  patients it may mean; without a text those opened lately
+    more    there are more patients than these
+    lately  whether the patients are those opened lately
+    pages   pages that fit the text
+    """
+
+    q: str
+    people: list[Person]
+    more: bool
+    lately: bool
+    pages: list[Choice]
+
+
+async def search(visit: Visit, text: str) -> Found:
+    """The patients a text may mean, traced; raises `RecordRefused` for roles without record rights."""
+    doors = visit.services.doors
+    scope = await doors.search_scope(visit.actor)
+    directory: Directory = visit.request.app.state.directory
+    found = await directory.search(scope, understand(text))
+    # The trace holds what was asked, so that a log review can see a search for a person.
+    await visit.services.audit.record(
+        doors.entry(visit.actor, "search", what=f"Patient?q={text[:100]}", count=len(found.people), request=visit.id)
+    )
+    return found
+
+
+def enough(text: str) -> bool:
+    """Whether the text is long enough to search for: two letters."""
+    return len(text.strip()) >= 2
+
+
+@page("/patients", access="staff")
+async def patients(visit: Visit) -> Response:
+    """Search for a patient; works without JavaScript."""
+    q = visit.asked("q")
+    found = await search(visit, q) if enough(q) else Found()
+    shown = PatientsPage(_("Patienter"), q, found.people, found.more, enough(q))
+    template = "web/patients_part.html" if visit.partial else "web/patients.html"
+    return render(visit, template, shown)
+
+
+@page("/command", access="staff")
+async def command(visit: Visit) -> Response:
+    """What the command bar shows for the text typed so far."""
+    q = visit.asked("q")
+    found, lately = Found(), False
+    try:
+        if enough(q):
+            found = await search(visit, q)
+        elif not q:
+            found, lately = Found(await opened_lately(visit, 6)), True
+    except RecordRefused:
+        pass  # a role without record rights still reaches pages and actions
+    page_ = CommandPage(q, found.people[:8], found.more or len(found.people) > 8, lately, _pages(visit, q))
+    return render(visit, "web/command.html", page_)
+
+
+def _pages(visit: Visit, q: str) -> list[Choice]:
+    patient = visit.asked("patient")
+    choices = [Choice(_(place.name), place.address) for place in PLACES]
+    if patient and patient.replace("-", "").replace(".", "").isalnum():
+        choices = [Choice(_(name), f"/patients/{patient}{end}") for name, end in CHART] + choices
+    if q:
+        choices += [Choice(_(name), address) for name, address in ACTIONS]
+    wanted = fold(q).split()
+    fit = [c for c in choices if all(any(w in word for word in [fold(c.name)]) for w in wanted)]
+    return fit[:9]

@@ -1,0 +1,122 @@
+"""From a page (a dataclass) and a template to HTML; the shell around it is filled in here."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import jinja2
+from starlette.responses import HTMLResponse, Response
+
+from sammanhang.access.actor import Actor
+from sammanhang.kernel import clock, i18n
+from sammanhang.kernel.i18n import N_
+
+from . import assets, show
+from .routing import Visit
+
+HERE = Path(__file__).parent
+TEMPLATES = {
+    "web": HERE / "templates",
+    "chart": HERE.parent / "care" / "chart" / "templates",
+    "portal": HERE.parent / "portal" / "templates",
+}
+THEMES = ("auto", "light", "dark")
+
+
+@dataclass(frozen=True, slots=True)
+class Place:
+    """A page of the main menu: its name (Swedish), address and the key that opens it after `g`."""
+
+    name: str
+    address: str
+    key: str
+
+
+PLACES = (Place(N_("Start"), "/", "s"), Place(N_("Patienter"), "/patients", "p"))
+
+
+@dataclass(frozen=True, slots=True)
+class Shell:
+    """What surrounds every page.
+
+    language  sv or en
+    theme     auto, light or dark, as the person chose
+    keys      whether single keys do things (WCAG 2.1.4: they can be turned off)
+    actor     who is logged in; None on open pages
+    csrf      the token a form must carry
+    path      the address of this page, to come back to
+    places    the main menu
+    patient   id of the patient whose record is on the page; empty elsewhere
+    printed   when this page was made, as it stands on paper
+    """
+
+    language: str
+    theme: str
+    keys: bool
+    actor: Actor | None
+    csrf: str
+    path: str
+    places: tuple[Place, ...]
+    patient: str
+    printed: str
+
+
+def _environment() -> jinja2.Environment:
+    loaders = {name: jinja2.FileSystemLoader(folder) for name, folder in TEMPLATES.items()}
+    env = jinja2.Environment(
+        loader=jinja2.PrefixLoader(loaders),
+        autoescape=True,
+        undefined=jinja2.StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+        extensions=["jinja2.ext.i18n"],
+        auto_reload=False,
+        cache_size=400,
+    )
+    install: Any = env
+    install.install_gettext_callables(i18n._, i18n.ngettext, newstyle=True, pgettext=i18n.pgettext)
+    env.filters.update(show.FILTERS)
+    env.globals.update(asset=assets.address, t=i18n._)
+    return env
+
+
+ENVIRONMENT = _environment()
+
+
+def shell_of(visit: Visit | None) -> Shell:
+    """The shell for this visit; a bare one when there is none (the request never got that far)."""
+    if visit is None:
+        return Shell(i18n.language(), "auto", False, None, "", "/", (), "", "")
+    cookies = visit.request.cookies
+    theme = cookies.get("theme", "auto")
+    session = visit.session
+    active = session is not None and session.state == "active"
+    staff = active and session.actor.kind == "staff"
+    url = visit.request.url
+    return Shell(
+        language=i18n.language(),
+        theme=theme if theme in THEMES else "auto",
+        keys=cookies.get("keys") != "off",
+        actor=session.actor if active else None,
+        csrf=_token(session) if session is not None else "",
+        path=url.path + (f"?{url.query}" if url.query else ""),
+        places=PLACES if staff else (),
+        patient=visit.record.patient_id if visit.record is not None and staff else "",
+        printed=show.when(clock.now()),
+    )
+
+
+def _token(session: Any) -> str:
+    from sammanhang.access import sessions
+
+    token: str = sessions.csrf_token(session)
+    return token
+
+
+def render(visit: Visit | None, template: str, page: Any, status: int = 200) -> Response:
+    """The page as HTML. The template is given `page` and `shell` and nothing else."""
+    shell = shell_of(visit)
+    text = ENVIRONMENT.get_template(template).render(page=page, shell=shell)
+    return HTMLResponse(text, status, headers={"content-language": shell.language})
