@@ -27,7 +27,7 @@ from . import sessions
 from .actor import Actor
 from .identity_pages import ChoosePage, LogoutPage, MessagePage, render
 from .identity_provider import LEVELS, Provider, ProviderDown, TokenRefused, provider_of
-from .identity_services import secure, services_of, trace
+from .identity_services import base_url, secure, services_of, trace
 from .oidc_grants import after_logout, redirect_uri, s256
 from .staff import held_by, name_of, person_of_claims
 
@@ -190,12 +190,12 @@ async def login(request: Request) -> Response:
     """
     settings = services_of(request).settings
     next = local_path(request.query_params.get("next"))
-    home = httpx.URL(settings.base_url)
+    home = httpx.URL(base_url(settings))
     if request.url.netloc != home.netloc.decode() and "here" not in request.query_params:
         # The provider answers to the one address it knows; a cookie set under another name of this
         # server (localhost for 127.0.0.1) would be missing there. Once only: a proxy may rename us.
         onward = {**request.query_params, "next": next, "here": "1"}
-        return _go(_with(f"{settings.base_url}/login", onward))
+        return _go(_with(f"{base_url(settings)}/login", onward))
     session = await sessions.current(request)
     wanted = 3 if request.query_params.get("level") == "3" else 0
     if session is not None and session.actor.loa >= wanted:

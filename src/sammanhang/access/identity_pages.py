@@ -84,10 +84,11 @@ Page = ProviderPage | ChoosePage | LogoutPage | MessagePage
 
 
 def language(request: Request) -> str:
-    """`sv` or `en`: the one chosen (cookie `lang`), else the browser's, else the setting's."""
-    chosen = request.cookies.get("lang")
-    if chosen in TEXTS:
-        return chosen
+    """`sv` or `en`: the one chosen (cookie `language` or `lang`), else the browser's, else the setting's."""
+    for cookie in ("language", "lang"):
+        chosen = request.cookies.get(cookie)
+        if chosen in TEXTS:
+            return chosen
     accepted: list[tuple[float, int, str]] = []
     for place, part in enumerate(request.headers.get("accept-language", "").split(",")[:20]):
         tag, _, weight = part.strip().partition(";q=")

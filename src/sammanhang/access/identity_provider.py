@@ -10,7 +10,7 @@ import hmac
 import time
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, TypeGuard
 from urllib.parse import urlsplit
 
 import httpx
@@ -248,11 +248,12 @@ def _check_claims(claims: dict[str, Any], issuer: str, client_id: str, nonce: st
         raise TokenRefused("nonce")
     if not isinstance(claims.get("sub"), str) or not claims["sub"]:
         raise TokenRefused("subject")
-    if claims.get("acr") not in LEVELS:
+    level = claims.get("acr")
+    if not isinstance(level, str) or level not in LEVELS:
         raise TokenRefused("level of assurance")
 
 
-def _is_time(value: object) -> bool:
+def _is_time(value: object) -> TypeGuard[float]:
     return isinstance(value, int | float) and not isinstance(value, bool) and abs(value) < 1e12
 
 

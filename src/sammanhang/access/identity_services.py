@@ -66,6 +66,11 @@ def address(request: Request) -> str:
     return request.client.host if request.client is not None else "unknown"
 
 
+def base_url(settings: Settings) -> str:
+    """Where people and programs reach this server, without a trailing slash."""
+    return (settings.base_url or f"http://{settings.host}:{settings.port}").rstrip("/")
+
+
 def secure(settings: Settings) -> bool:
     """Whether people reach this server by https, so that cookies must not travel without it."""
-    return settings.base_url.startswith("https://")
+    return base_url(settings).startswith("https://")

@@ -20,6 +20,7 @@ from typing import Any
 from sammanhang.kernel.settings import Settings
 from sammanhang.store.database import Database
 
+from .identity_services import base_url
 from .keys import ALGORITHM, opened, sign
 from .oidc_errors import OAuthError
 from .tokens import KIND, revoke, stands
@@ -51,17 +52,17 @@ class BadRelyingParty(Exception):
 
 def issuer(settings: Settings) -> str:
     """The provider's name for itself."""
-    return f"{settings.base_url}/oidc"
+    return f"{base_url(settings)}/oidc"
 
 
 def redirect_uri(settings: Settings) -> str:
     """The one address an answer is sent to."""
-    return f"{settings.base_url}/login/callback"
+    return f"{base_url(settings)}/login/callback"
 
 
 def after_logout(settings: Settings) -> str:
     """The one address a logged-out person is sent to."""
-    return f"{settings.base_url}/"
+    return f"{base_url(settings)}/"
 
 
 def discovery(settings: Settings) -> dict[str, Any]:

@@ -20,6 +20,7 @@ from sammanhang.kernel.settings import Settings
 from sammanhang.store.database import Database
 
 from .actor import Actor
+from .identity_services import base_url
 from .keys import opened, sign
 from .staff import assignment_of, name_of
 from .tokens_scopes import normal
@@ -54,7 +55,7 @@ def process_settings() -> Settings:
 
 def audience(settings: Settings) -> str:
     """What an access token is for: the FHIR base."""
-    return f"{settings.base_url}/fhir"
+    return f"{base_url(settings)}/fhir"
 
 
 async def actor_of_bearer(
@@ -75,7 +76,8 @@ async def actor_of_bearer(
     known_here = _remembered.get(database)
     if known_here is None:
         known_here = _remembered[database] = {}
-    place = (header, settings.base_url)
+    here = base_url(settings)
+    place = (header, here)
     known = known_here.get(place)
     if known is not None:
         if time.time() >= known.expires:
@@ -88,7 +90,7 @@ async def actor_of_bearer(
     if scheme.lower() != "bearer" or not token or len(token) > LONGEST:
         raise _invalid()
     claims = await opened(database, token, KIND)
-    if claims is None or not stands(claims, settings.base_url, audience(settings)):
+    if claims is None or not stands(claims, here, audience(settings)):
         known_here.pop(place, None)
         raise _invalid()
     known_here.pop(place, None)
@@ -157,7 +159,7 @@ async def revoke(database: Database, jti: str, until: float | None = None) -> No
 def _claims(settings: Settings, subject: str, client: str, scope: str) -> dict[str, Any]:
     now = int(time.time())
     return {
-        "iss": settings.base_url,
+        "iss": base_url(settings),
         "sub": subject,
         "aud": audience(settings),
         "client_id": client,

@@ -1,50 +1,189 @@
-"""FHIRPath by fhirpathpy: expressions compiled once, evaluated on plain JSON values."""
+"""FHIRPath by fhirpathpy: expressions parsed once, evaluated on plain JSON values.
+
+What FHIR adds to FHIRPath and fhirpathpy does not have is added here: `resolve()` inside a resource and
+its bundle, `hasValue()`, `htmlChecks()`, `conformsTo()` of base types, `%rootResource`, `%`vs-…`` and
+`%`ext-…`` (http://hl7.org/fhir/R4/fhirpath.html). Evaluation shares no state between threads but the
+parsed trees, which nothing changes.
+"""
 
 from __future__ import annotations
 
 import re
+from collections.abc import Callable
 from decimal import Decimal
 from functools import lru_cache
 from typing import Any
 
 import msgspec
-from fhirpathpy import compile as _compile
+from fhirpathpy import apply_parsed_path
+from fhirpathpy.engine.nodes import ResourceNode, TypeInfo
 from fhirpathpy.models import models
+from fhirpathpy.parser import parse
+
+# Set by the library only when a type is first asked for; without it types are guessed from values.
+TypeInfo.model = models["r4"]
 
 _TRACE = re.compile(r"\.trace\([^()]*\)")  # a debugging aid that prints; it never changes a result
+_NAMED = re.compile(r"%[`\"'](vs|ext)-([^`\"']+)[`\"']")
+_CONSTANTS = {
+    "ucum": "http://unitsofmeasure.org",
+    "sct": "http://snomed.info/sct",
+    "loinc": "http://loinc.org",
+}
+_BASES = {"vs": "http://hl7.org/fhir/ValueSet/", "ext": "http://hl7.org/fhir/StructureDefinition/"}
+Resolver = Callable[[str], Any]
 
 
 @lru_cache(maxsize=4096)
-def compiled(expression: str) -> Any:
-    """A function (resource, environment) → list; raises for a malformed expression."""
-    return _compile(_TRACE.sub("", expression), models["r4"])
+def parsed(expression: str) -> tuple[Any, dict[str, str]]:
+    """(tree, constants it names); raises what the parser raises for a malformed expression."""
+    source = _TRACE.sub("", expression)
+    named = {f"{kind}-{name}": _BASES[kind] + name for kind, name in _NAMED.findall(source)}
+    return parse(source), named
 
 
-def evaluate(expression: str, value: Any, environment: dict[str, Any] | None = None) -> list[Any]:
-    """The collection an expression gives on a JSON value; raises what fhirpathpy raises."""
-    return list(compiled(expression)(value, environment or {}))
+def compiled(expression: str) -> Callable[..., list[Any]]:
+    """A function (value, environment) → list; raises for a malformed expression."""
+    parsed(expression)
+    return lambda value, environment=None: evaluate(expression, value, environment)
+
+
+def evaluate(
+    expression: str,
+    value: Any,
+    environment: dict[str, Any] | None = None,
+    *,
+    base: str | None = None,
+    resolve: Resolver | None = None,
+) -> list[Any]:
+    """The collection an expression gives on a JSON value; raises what fhirpathpy raises.
+
+    `base` is the FHIR type or path of a value that is not a whole resource (`HumanName`,
+    `Patient.contact`); `resolve` finds a resource by reference (without it only contained ones and
+    those in the same bundle of `%resource` are found).
+    """
+    tree, named = parsed(expression)
+    around = environment or {}
+    functions = dict(_FUNCTIONS)
+    find = resolve or _inside(around.get("rootResource") or around.get("resource") or value)
+    functions["resolve"] = {"fn": lambda items: _resolved(items, find), "arity": {0: []}}
+    focus = value if base is None else ResourceNode.create_node(value, base)
+    return list(
+        apply_parsed_path(
+            focus, tree, {**_CONSTANTS, **named, **around}, models["r4"], {"userInvocationTable": functions}
+        )
+    )
+
+
+def truth(
+    expression: str,
+    value: Any,
+    resource: Any,
+    *,
+    root: Any = None,
+    base: str | None = None,
+    resolve: Resolver | None = None,
+) -> bool | None:
+    """Whether an invariant is met by a JSON value; None when it cannot be evaluated here.
+
+    Empty is not met, and one item that is not false is (http://hl7.org/fhir/R4/conformance-rules.html).
+    """
+    environment = {"resource": resource, "rootResource": root or resource, "context": value}
+    try:
+        result = evaluate(expression, value, environment, base=base, resolve=resolve)
+    except Exception:
+        return None
+    return bool(result) and result[0] is not False
 
 
 def holds(expression: str, v: Any, resource: Any) -> bool:
-    """Whether an invariant is true of `v`; one that cannot be evaluated here counts as met.
-
-    `%resource` is the resource it stands in. Empty is not met, as FHIR asks of invariants.
-    """
+    """Whether an invariant is true of a decoded structure; one that cannot be evaluated counts as met."""
     value = v if isinstance(v, dict) else plain(v)
     whole = resource if isinstance(resource, dict) else plain(resource)
-    environment = {
-        "resource": whole,
-        "rootResource": whole,
-        "context": value,
-        "ucum": "http://unitsofmeasure.org",
-    }
-    try:
-        result = evaluate(expression, value, environment)
-    except Exception:
-        return True
-    return bool(result) and result[0] is not False
+    base = None if isinstance(v, dict) else BASES.get(type(v).__name__)
+    return truth(expression, value, whole, base=base) is not False
+
+
+class _Bases(dict[str, str]):
+    """Class name → the path fhirpathpy knows a structure by: `PatientContact` → `Patient.contact`."""
+
+    def __missing__(self, name: str) -> str:
+        from . import r4
+        from .r4 import datatypes
+
+        owner = next((n for n in r4.CLASSES if name != n and name.startswith(n)), None)
+        doc = getattr(r4.CLASSES.get(name) or getattr(datatypes, name, None), "__doc__", None)
+        if doc is None and owner is not None:
+            for kind in sorted((n for n in r4.CLASSES if name.startswith(n)), key=len, reverse=True):
+                module = __import__(r4.CLASSES[kind].__module__, fromlist=["_"])
+                if hasattr(module, name):
+                    doc = getattr(module, name).__doc__
+                    break
+        path = (doc or name).removeprefix("FHIR R4 ").rstrip(".")
+        self[name] = path
+        return path
+
+    def get(self, name: str, default: Any = None) -> str:
+        return self[name]
+
+
+BASES = _Bases()
 
 
 def plain(v: Any) -> Any:
     """A generated structure as plain JSON values."""
     return msgspec.to_builtins(v, builtin_types=(Decimal,))
+
+
+# Functions FHIR adds
+
+
+def _inside(root: Any) -> Resolver:
+    """Finds what is contained in a resource, or stands in a bundle."""
+
+    def find(reference: str) -> Any:
+        from .validation.items import root_item
+
+        return root_item(root).scope.resolve(reference) if isinstance(root, dict) else None
+
+    return find
+
+
+def _resolved(items: list[Any], find: Resolver) -> list[Any]:
+    out = []
+    for item in items:
+        reference = item.get("reference") if isinstance(item, dict) else item
+        found = find(reference) if isinstance(reference, str) else None
+        if found is not None:
+            out.append(found)
+    return out
+
+
+def _has_value(items: list[Any]) -> bool:
+    return len(items) == 1 and not isinstance(items[0], dict)
+
+
+def _html_checks(items: list[Any]) -> bool:
+    from .checking import narrative_fault
+
+    return all(isinstance(i, str) and narrative_fault(i) is None for i in items)
+
+
+def _conforms(items: list[Any], url: Any) -> bool | list[Any]:
+    """Conformance to a base type; whether a profile is met is not asked from inside an expression."""
+    name = str(url).rsplit("/", 1)[-1]
+    if len(items) != 1 or not isinstance(items[0], dict):
+        return []
+    kind = items[0].get("resourceType")
+    from .r4 import TYPE_NAMES
+
+    if name not in TYPE_NAMES:
+        raise ValueError(f"conformsTo({url}) is not evaluated here")
+    return bool(kind == name)
+
+
+_FUNCTIONS: dict[str, Any] = {
+    "hasValue": {"fn": _has_value, "arity": {0: []}},
+    "htmlChecks": {"fn": _html_checks, "arity": {0: []}},
+    "conformsTo": {"fn": _conforms, "arity": {1: ["String"]}},
+}

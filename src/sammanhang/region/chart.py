@@ -1,4 +1,6 @@
-"""One patient's record while it is being written: every kind of resource by one verb.
+"""One patient's record while it is being written: visits, stays, problems and notes.
+
+Other kinds of resource have a function each in `entries`, `measures`, `medicines`, `municipal`, `legal`.
 
 A `Chart` collects resources in memory, a few hundred at most, and gives them ids, owner tags and
 references. Days are ordinals, minutes count from midnight; nothing is dated after `end` except
@@ -12,25 +14,15 @@ from base64 import b64encode
 from typing import Any
 
 from sammanhang.fhir.r4 import (
-    AllergyIntolerance,
-    Appointment,
     Attachment,
-    CareTeam,
-    Coding,
     CodeableConcept,
+    Coding,
     Condition,
     DocumentReference,
     Encounter,
-    EpisodeOfCare,
-    Flag,
-    Immunization,
     Period,
-    Procedure,
     Reference,
 )
-from sammanhang.fhir.r4.allergyintolerance import AllergyIntoleranceReaction
-from sammanhang.fhir.r4.appointment import AppointmentParticipant
-from sammanhang.fhir.r4.careteam import CareTeamParticipant
 from sammanhang.fhir.r4.documentreference import DocumentReferenceContent, DocumentReferenceContext
 from sammanhang.fhir.r4.encounter import (
     EncounterDiagnosis,
@@ -38,20 +30,13 @@ from sammanhang.fhir.r4.encounter import (
     EncounterLocation,
     EncounterParticipant,
 )
-from sammanhang.fhir.r4.immunization import ImmunizationPerformer, ImmunizationProtocolApplied
-from sammanhang.fhir.r4.procedure import ProcedurePerformer
 
 from .codes import (
     ACTIVE,
-    ALLERGY,
     AMBULATORY,
-    ATC,
-    CARE_TYPE,
     CONFIRMED,
-    FLAG,
     HL7,
     ICD,
-    KVA,
     NOTE_TYPE,
     PROBLEM,
     RESOLVED,
@@ -77,8 +62,6 @@ NOTE_TEXT = {
     "operationsberattelse": "Operationsberättelse",
 }
 _SEPARATOR = "\n\n"
-_CLINICAL_CARD = [concept(HL7 + "allergyintolerance-clinical", "active", "Aktiv")]
-_VERIFIED = concept(HL7 + "allergyintolerance-verification", "confirmed", "Bekräftad")
 _ADMITTED_BY = {
     "emergency": words("Akutmottagning"),
     "planned": words("Planerad inskrivning"),
@@ -128,6 +111,11 @@ class Chart:
         self.offsets: dict[str, float] = {}
         self.traits: dict[str, float] = {}
         self.draws: dict[str, float] = {}
+
+    @property
+    def closed(self) -> bool:
+        """Whether the patient has died: nothing is in force any more."""
+        return self.end < self.today
 
     def id(self) -> str:
         """The next id: the patient's prefix and a counter."""
@@ -219,7 +207,9 @@ class Chart:
                 dischargeDisposition=_DISCHARGED_TO[to] if end else None,
             ),
             location=[
-                EncounterLocation(location=unit.location, status=None if end else "active", period=period)
+                EncounterLocation(
+                    location=unit.location, status=None if end else "active", period=period
+                )
             ],
             serviceProvider=unit.reference,
             partOf=part_of,
@@ -296,156 +286,9 @@ class Chart:
                     )
                 )
             ],
-            context=DocumentReferenceContext(encounter=[encounter]) if encounter is not None else None,
+            context=DocumentReferenceContext(encounter=[encounter])
+            if encounter is not None
+            else None,
         )
         self.out.append(d)
         return Reference(reference=f"DocumentReference/{d.id}", display=title)
-
-    def procedure(
-        self, unit: Unit, code: str, text: str, on: int, minute: int, by: Reference,
-        encounter: Reference | None = None,
-    ) -> None:  # fmt: skip
-        """An intervention with its KVÅ code."""
-        self.out.append(
-            Procedure(
-                id=self.id(),
-                meta=unit.meta(),
-                status="completed",
-                code=concept(KVA, code, text),
-                subject=self.subject,
-                encounter=encounter,
-                performedDateTime=moment(on, minute),
-                performer=[ProcedurePerformer(actor=by)],
-            )
-        )
-
-    def immunization(
-        self, unit: Unit, atc: str, name: str, disease: str, dose: int, on: int, by: Reference
-    ) -> None:
-        """A vaccination given at the unit."""
-        self.out.append(
-            Immunization(
-                id=self.id(),
-                meta=unit.meta(),
-                status="completed",
-                vaccineCode=concept(ATC, atc, name),
-                patient=self.subject,
-                occurrenceDateTime=day(on),
-                primarySource=True,
-                lotNumber=f"{atc[3:]}{on % 9973:04d}",
-                performer=[ImmunizationPerformer(actor=by)],
-                protocolApplied=[
-                    ImmunizationProtocolApplied(targetDisease=[words(disease)], doseNumberPositiveInt=dose)
-                ],
-            )
-        )
-
-    def allergy(
-        self, unit: Unit, code: str, text: str, category: str, on: int, by: Reference, reaction: str,
-        *, severe: bool = False, id: str | None = None,
-    ) -> None:  # fmt: skip
-        """A hypersensitivity; `severe` is life-threatening."""
-        self.out.append(
-            AllergyIntolerance(
-                id=id or self.id(),
-                meta=unit.meta(),
-                clinicalStatus=_CLINICAL_CARD[0],
-                verificationStatus=_VERIFIED,
-                type="allergy",
-                category=[category],
-                criticality="high" if severe else "low",
-                code=concept(ATC if category == "medication" else ALLERGY, code, text),
-                patient=self.subject,
-                onsetDateTime=day(on),
-                recordedDate=day(on),
-                recorder=by,
-                reaction=[
-                    AllergyIntoleranceReaction(
-                        manifestation=[words(reaction)], severity="severe" if severe else "mild"
-                    )
-                ],
-            )
-        )
-
-    def flag(
-        self, unit: Unit, code: str, text: str, on: int, by: Reference, *, id: str | None = None
-    ) -> None:
-        """A warning shown with the name (uppmärksamhetsinformation)."""
-        self.out.append(
-            Flag(
-                id=id or self.id(),
-                meta=unit.meta(),
-                status="active",
-                category=[concept(HL7 + "flag-category", "safety", "Säkerhet")],
-                code=concept(FLAG, code, text),
-                subject=self.subject,
-                period=Period(start=day(on)),
-                author=by,
-            )
-        )
-
-    def episode(
-        self, unit: Unit, provider: Reference, kind: str, text: str, begin: int, manager: Reference | None,
-        *, end: int = 0, id: str | None = None,
-    ) -> Reference:  # fmt: skip
-        """Enrolment at a unit (home care, school health …); active until `end`."""
-        e = EpisodeOfCare(
-            id=id or self.id(),
-            meta=unit.meta(),
-            status="finished" if end else "active",
-            type=[concept(CARE_TYPE, kind, text)],
-            patient=self.subject,
-            managingOrganization=unit.reference,
-            period=Period(start=day(begin), end=day(end) if end else None),
-            careManager=manager,
-        )
-        self.out.append(e)
-        return Reference(reference=f"EpisodeOfCare/{e.id}", display=text)
-
-    def team(
-        self, unit: Unit, name: str, begin: int, members: list[tuple[str, Reference]],
-        *, id: str | None = None,
-    ) -> None:  # fmt: skip
-        """A care team; the role `fast vårdkontakt` is the patient's named contact."""
-        self.out.append(
-            CareTeam(
-                id=id or self.id(),
-                meta=unit.meta(),
-                status="active",
-                name=name,
-                subject=self.subject,
-                period=Period(start=day(begin)),
-                participant=[
-                    CareTeamParticipant(role=[words(role)], member=member, onBehalfOf=None)
-                    for role, member in members
-                ],
-                managingOrganization=[unit.reference],
-            )
-        )
-
-    def appointment(
-        self, unit: Unit, on: int, minute: int, length: int, by: Reference, what: str,
-        *, place: Reference | None = None, id: str | None = None, instruction: str | None = None,
-    ) -> None:  # fmt: skip
-        """A booked time to come."""
-        people = [
-            AppointmentParticipant(actor=self.subject, status="accepted"),
-            AppointmentParticipant(actor=by, status="accepted"),
-        ]
-        if place is not None:
-            people.append(AppointmentParticipant(actor=place, status="accepted"))
-        self.out.append(
-            Appointment(
-                id=id or self.id(),
-                meta=unit.meta(),
-                status="booked",
-                serviceType=[words(what)],
-                description=what,
-                start=moment(on, minute),
-                end=moment(on, minute + length),
-                minutesDuration=length,
-                created=day(self.today - 5),
-                patientInstruction=instruction,
-                participant=people,
-            )
-        )

@@ -5,9 +5,9 @@ from __future__ import annotations
 from bisect import bisect_right
 
 from .chart import Chart
-from .codes import organisation
 from .content import table
 from .days import weekday
+from .entries import enrolment, immunization
 from .measures import vital
 from .organisations import Unit
 from .people import Resident
@@ -86,7 +86,7 @@ def vaccinations(chart: Chart, who: Resident) -> None:
         else:
             unit = centre_on(who, on)
             by = chart.by(unit, "sjukskoterska")
-        chart.immunization(unit, atc, name, disease, dose, on, by)
+        immunization(chart, unit, atc, name, disease, dose, on, by)
 
 
 def school_health(chart: Chart, who: Resident) -> None:
@@ -100,9 +100,7 @@ def school_health(chart: Chart, who: Resident) -> None:
     begun = weekday(chart.born + int(6.4 * 365.25))
     if begun >= chart.end:
         begun = chart.end - 30
-    episode = chart.episode(
-        unit, organisation(unit.provider), "elevhalsa", "Elevhälsans medicinska insats", begun, nurse
-    )
+    episode = enrolment(chart, unit, "elevhalsa", "Elevhälsans medicinska insats", begun, nurse)
     texts = table("notes")["words"]["school"]
     for years, grade in table("childhood")["school_visits"]:
         on = weekday(chart.born + int(years * 365.25) + int(chart.rng.random() * 90))
@@ -110,10 +108,19 @@ def school_health(chart: Chart, who: Resident) -> None:
             continue
         minute = office_hour(chart)
         visit = chart.visit(
-            unit, on, minute, 45, nurse, f"Hälsobesök {grade}", where=school.location, episode=episode
+            unit,
+            on,
+            minute,
+            45,
+            nurse,
+            f"Hälsobesök {grade}",
+            where=school.location,
+            episode=episode,
         )
         height, weight, _ = size(chart, years * 12)
         vital(chart, unit, "height", height, on, minute + 5, nurse, visit)
         vital(chart, unit, "weight", weight, on, minute + 7, nurse, visit)
         text = chart.rng.choice(texts).format(grade=grade)
-        chart.note(unit, "halsobesok", on, minute + 40, nurse, [text, f"Skola: {school.name}."], visit)
+        chart.note(
+            unit, "halsobesok", on, minute + 40, nurse, [text, f"Skola: {school.name}."], visit
+        )

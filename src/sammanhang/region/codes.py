@@ -61,9 +61,7 @@ def words(text: str) -> CodeableConcept:
 @lru_cache(maxsize=262144)
 def quantity(scaled: int, decimals: int, unit: str, ucum: str) -> Quantity:
     """The quantity `scaled` / 10^`decimals` with exactly that many decimals, shared."""
-    return Quantity(
-        value=Decimal(scaled).scaleb(-decimals), unit=unit, system=UCUM, code=ucum
-    )
+    return Quantity(value=Decimal(scaled).scaleb(-decimals), unit=unit, system=UCUM, code=ucum)
 
 
 def swedish(scaled: int, decimals: int) -> str:

@@ -15,8 +15,8 @@ from datetime import date
 from typing import Any
 
 from .days import TODAY
+from .directory import organisations
 from .lives import record
-from .organisations import organisations
 from .people import everyone
 from .staff import roster, staff
 

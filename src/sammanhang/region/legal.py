@@ -25,17 +25,28 @@ TEXT = {
     "yttre-sparr": "Yttre spärr",
 }
 _RULE = {
-    "sammanhallen-dokumentation": words("Lag (2022:913) om sammanhållen vård- och omsorgsdokumentation 3 kap. 1 §"),
+    "sammanhallen-dokumentation": words(
+        "Lag (2022:913) om sammanhållen vård- och omsorgsdokumentation 3 kap. 1 §"
+    ),
     "inre-sparr": words("Patientdatalagen (2008:355) 4 kap. 4 §"),
-    "yttre-sparr": words("Lag (2022:913) om sammanhållen vård- och omsorgsdokumentation 2 kap. 3 §"),
+    "yttre-sparr": words(
+        "Lag (2022:913) om sammanhållen vård- och omsorgsdokumentation 2 kap. 3 §"
+    ),
 }
 _SCOPE = concept(HL7 + "consentscope", "patient-privacy", "Integritet")
-_CUSTODIAN = concept(HL7 + "v3-RoleClass", "CST", "Den vars uppgifter det gäller")
+_CUSTODIAN = concept(HL7 + "v3-ParticipationType", "CST", "Den vars uppgifter det gäller")
 _RECIPIENT = concept(HL7 + "v3-ParticipationType", "IRCP", "Den som får läsa")
 
 
 def consent(
-    chart: Chart, unit: Unit, kind: str, party: str, on: int, *, until: int = 0, id: str | None = None
+    chart: Chart,
+    unit: Unit,
+    kind: str,
+    party: str,
+    on: int,
+    *,
+    until: int = 0,
+    id: str | None = None,
 ) -> None:
     """A consent or block received at `unit` about the provider or unit `party` (an HSA-id)."""
     permit = kind == "sammanhallen-dokumentation"

@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 import random
+from datetime import date
+from functools import lru_cache
 from typing import Any
 
 from . import diseases
 from .chart import Chart
 from .children import child_health, school_health, vaccinations
 from .content import table
-from .days import weekday
+from .days import weekday, year_of
 from .diseases import Illness
+from .entries import allergy, appointment, flag, immunization, team
 from .legal import consent
 from .measures import blood_pressure
 from .medicines import medicine, prescribe
@@ -38,9 +41,16 @@ ALLERGIES = (
 
 def record(who: Resident, seed: int, today: int, roster: Roster) -> list[Any]:
     """Every resource of a resident, the Patient first."""
+    chart = begin(who, seed, today, roster)
+    live(chart, who)
+    return chart.out
+
+
+def begin(who: Resident, seed: int, today: int, roster: Roster) -> Chart:
+    """A chart that holds the Patient and its guardians and nothing clinical yet."""
     chart = Chart(
         who.id,
-        who.id[:23],
+        who.prefix,
         female=who.female,
         born=who.born,
         today=today,
@@ -51,8 +61,7 @@ def record(who: Resident, seed: int, today: int, roster: Roster) -> list[Any]:
     )
     chart.out.append(patient(who, today))
     chart.out.extend(related_persons(who, today))
-    live(chart, who)
-    return chart.out
+    return chart
 
 
 def live(chart: Chart, who: Resident) -> list[Illness]:
@@ -84,14 +93,36 @@ def _allergies(chart: Chart, who: Resident) -> None:
     for code, text, category, reactions, share, severe_share in ALLERGIES:
         if rng.random() < share:
             severe = rng.random() < severe_share
-            on = chart.end - 30 - int(rng.random() * max(1, min(chart.end - chart.born - 400, 9000)))
+            on = (
+                chart.end - 30 - int(rng.random() * max(1, min(chart.end - chart.born - 400, 9000)))
+            )
             if on <= chart.born + 180:
                 continue
             unit = who.centre
             by = chart.by(unit)
-            chart.allergy(unit, code, text, category, on, by, reactions[severe], severe=severe)
+            allergy(chart, unit, code, text, category, on, by, reactions[severe], severe=severe)
             if severe:
-                chart.flag(unit, "livshotande-overkanslighet", f"{text} – livshotande överkänslighet", on, by)
+                flag(
+                    chart,
+                    unit,
+                    "livshotande-overkanslighet",
+                    f"{text} – livshotande överkänslighet",
+                    on,
+                    by,
+                )
+
+
+@lru_cache(maxsize=256)
+def _month(year: int, month: int) -> int:
+    return date(year, month, 2).toordinal()
+
+
+def season(end: int, month: int, back: int, later: int) -> int:
+    """A working day `later` days into a month: the last such before `end`, or `back` years earlier."""
+    year = year_of(end)
+    if _month(year, month) + later + 2 >= end:
+        year -= 1
+    return weekday(_month(year - back, month) + later)
 
 
 def _adult_prevention(chart: Chart, who: Resident) -> None:
@@ -103,24 +134,53 @@ def _adult_prevention(chart: Chart, who: Resident) -> None:
         repeated = 2 if atc in ("J07BB02", "J07BN01") else 1
         for back in range(repeated):
             if rng.random() < share:
-                shift = (chart.end // 365.2425 * 365.2425 + month * 30.4) % 365.2425
-                on = weekday(int(chart.end - (shift % 330) - 6 - back * 365 - rng.random() * 14))
+                on = season(chart.end, month, back, int(rng.random() * 25))
                 nurse = chart.by(who.centre, "sjukskoterska")
-                chart.immunization(who.centre, atc, name, disease, repeated - back, on, nurse)
+                immunization(chart, who.centre, atc, name, disease, repeated - back, on, nurse)
     midwives = region().midwives
     if who.female and 23 <= age <= 70 and rng.random() < 0.45:
         unit = midwives[int(who.town.code) % len(midwives)]
         on = weekday(chart.end - 40 - int(rng.random() * 1500))
         midwife = chart.by(unit, "barnmorska")
-        visit = chart.visit(unit, on, office_hour(chart), 15, midwife, "Gynekologisk cellprovtagning", where=unit.location)
-        chart.note(unit, "besoksanteckning", on, 980, midwife, ["Cellprov taget utan besvär. Svar hem inom sex veckor."], visit)
+        visit = chart.visit(
+            unit,
+            on,
+            office_hour(chart),
+            15,
+            midwife,
+            "Gynekologisk cellprovtagning",
+            where=unit.location,
+        )
+        chart.note(
+            unit,
+            "besoksanteckning",
+            on,
+            980,
+            midwife,
+            ["Cellprov taget utan besvär. Svar hem inom sex veckor."],
+            visit,
+        )
     if who.female and 17 <= age <= 36 and rng.random() < 0.2:
         unit = midwives[int(who.town.code) % len(midwives)]
-        prescribe(chart, unit, medicine("ppiller"), weekday(chart.end - 20 - int(rng.random() * 300)), chart.by(unit, "barnmorska"))
+        prescribe(
+            chart,
+            unit,
+            medicine("ppiller"),
+            weekday(chart.end - 20 - int(rng.random() * 300)),
+            chart.by(unit, "barnmorska"),
+        )
     if age >= 40 and rng.random() < 0.25:
         nurse = chart.by(who.centre, "sjukskoterska")
         on = weekday(chart.end - 30 - int(rng.random() * 900))
-        blood_pressure(chart, who.centre, chart.traits["systolic"], chart.traits["diastolic"], on, office_hour(chart), nurse)
+        blood_pressure(
+            chart,
+            who.centre,
+            chart.traits["systolic"],
+            chart.traits["diastolic"],
+            on,
+            office_hour(chart),
+            nurse,
+        )
 
 
 def _contact_person(chart: Chart, who: Resident, illnesses: list[Illness]) -> None:
@@ -128,8 +188,7 @@ def _contact_person(chart: Chart, who: Resident, illnesses: list[Illness]) -> No
     if who.died or len(illnesses) < 3 or chart.rng.random() < 0.4:
         return
     unit = who.centre
-    chart.team(
-        unit, "Fast vårdkontakt", chart.end - 30 - int(chart.rng.random() * 900),
+    team(chart, unit, "Fast vårdkontakt", chart.end - 30 - int(chart.rng.random() * 900),
         [("Fast vårdkontakt", chart.by(unit, "sjukskoterska")), ("Läkare", chart.by(unit))],
     )  # fmt: skip
 
@@ -140,7 +199,9 @@ def _booked(chart: Chart, who: Resident, illnesses: list[Illness]) -> None:
         unit = illnesses[-1].unit if illnesses else who.centre
         what = "Återbesök" if illnesses else "Besök"
         on = weekday(chart.today + 1 + int(rng.random() * 90))
-        chart.appointment(unit, on, office_hour(chart), 30, chart.by(unit), what, place=unit.location)
+        appointment(
+            chart, unit, on, office_hour(chart), 30, chart.by(unit), what, place=unit.location
+        )
 
 
 def _legal(chart: Chart, who: Resident, municipal: Unit | None) -> None:
@@ -154,7 +215,11 @@ def _legal(chart: Chart, who: Resident, municipal: Unit | None) -> None:
     if chart.age(chart.end) < 18:
         return
     if rng.random() < INNER_BLOCK_SHARE:
-        unit = region().hospital_unit(who.town.hospital, "clinic", "psykiatri") if rng.random() < 0.5 else who.centre
+        unit = (
+            region().hospital_unit(who.town.hospital, "clinic", "psykiatri")
+            if rng.random() < 0.5
+            else who.centre
+        )
         consent(chart, unit, "inre-sparr", unit.id, now)
     if rng.random() < OUTER_BLOCK_SHARE:
         consent(chart, who.centre, "yttre-sparr", who.centre.provider, now)

@@ -57,7 +57,9 @@ _CATEGORY_VITAL = [VITAL_SIGNS]
 _CATEGORY_LAB = [LABORATORY]
 _CATEGORY_SURVEY = [SURVEY]
 _VITAL_CODE = {key: concept(LOINC, row[0], row[1]) for key, row in VITALS.items()}
-_ABOVE_90 = Quantity(value=Decimal(90), comparator=">", unit="mL/min/1,73 m²", system=UCUM, code="mL/min/{1.73_m2}")
+_ABOVE_90 = Quantity(
+    value=Decimal(90), comparator=">", unit="mL/min/1,73 m²", system=UCUM, code="mL/min/{1.73_m2}"
+)
 
 
 @dataclass(slots=True)
@@ -130,7 +132,6 @@ def blood_pressure(
     encounter: Reference | None = None, id: str | None = None,
 ) -> str:  # fmt: skip
     """A blood pressure with its two parts; returns it as written in notes."""
-    # Measured by ear to the nearest 2, by machine to 1; half and half.
     above, below = round(systolic), round(diastolic)
     chart.out.append(
         Observation(
@@ -144,8 +145,12 @@ def blood_pressure(
             effectiveDateTime=moment(on, minute),
             performer=[by],
             component=[
-                ObservationComponent(code=_SYSTOLIC, valueQuantity=quantity(above, 0, "mm[Hg]", "mm[Hg]")),
-                ObservationComponent(code=_DIASTOLIC, valueQuantity=quantity(below, 0, "mm[Hg]", "mm[Hg]")),
+                ObservationComponent(
+                    code=_SYSTOLIC, valueQuantity=quantity(above, 0, "mm[Hg]", "mm[Hg]")
+                ),
+                ObservationComponent(
+                    code=_DIASTOLIC, valueQuantity=quantity(below, 0, "mm[Hg]", "mm[Hg]")
+                ),
             ],
         )
     )

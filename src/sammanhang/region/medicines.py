@@ -4,9 +4,16 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from decimal import Decimal
-from functools import lru_cache
+from functools import cache
 
-from sammanhang.fhir.r4 import CodeableConcept, Dosage, MedicationRequest, Quantity, Reference, Timing
+from sammanhang.fhir.r4 import (
+    CodeableConcept,
+    Dosage,
+    MedicationRequest,
+    Quantity,
+    Reference,
+    Timing,
+)
 from sammanhang.fhir.r4.datatypes import DosageDoseAndRate, TimingRepeat
 
 from .chart import Chart
@@ -25,7 +32,9 @@ class Medicine:
     text: str
 
 
-def dosage(text: str, dose: float, unit: str, times: float, *, as_needed: bool = False) -> list[Dosage]:
+def dosage(
+    text: str, dose: float, unit: str, times: float, *, as_needed: bool = False
+) -> list[Dosage]:
     """A dosage: the sentence the patient reads, and the same as numbers.
 
     `times` a day; below 1 it is once in so many days (0.14 is once a week).
@@ -36,7 +45,9 @@ def dosage(text: str, dose: float, unit: str, times: float, *, as_needed: bool =
         days = round(1 / times)
         weekly = days % 7 == 0
         repeat = TimingRepeat(
-            frequency=1, period=Decimal(days // 7 if weekly else days), periodUnit="wk" if weekly else "d"
+            frequency=1,
+            period=Decimal(days // 7 if weekly else days),
+            periodUnit="wk" if weekly else "d",
         )
     return [
         Dosage(
@@ -50,7 +61,7 @@ def dosage(text: str, dose: float, unit: str, times: float, *, as_needed: bool =
     ]
 
 
-@lru_cache(maxsize=None)
+@cache
 def medicine(key: str) -> Medicine:
     """The medicine of a key of the table."""
     atc, substance, strength, form, unit, dose, times, text, as_needed = table("medicines")[key]
@@ -78,7 +89,7 @@ def prescribe(
         MedicationRequest(
             id=id or chart.id(),
             meta=unit.meta(),
-            status=status,
+            status="stopped" if status == "active" and chart.closed else status,
             intent="order",
             medicationCodeableConcept=what.concept,
             subject=chart.subject,

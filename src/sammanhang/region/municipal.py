@@ -6,10 +6,11 @@ from sammanhang.fhir.r4 import CarePlan, Period, Reference
 from sammanhang.fhir.r4.careplan import CarePlanActivity, CarePlanActivityDetail
 
 from .chart import Chart
-from .codes import AT_HOME, CARE_TYPE, concept, organisation, swedish
+from .codes import AT_HOME, CARE_TYPE, concept, swedish
 from .content import table
-from .days import day
+from .days import day, weekday
 from .diseases import Illness
+from .entries import appointment, enrolment, flag
 from .measures import assessment, blood_pressure, vital
 from .organisations import Unit
 from .people import Resident
@@ -39,24 +40,42 @@ def municipal_care(chart: Chart, who: Resident, illnesses: list[Illness]) -> Uni
         return None
     rng = chart.rng
     heavy = len(illnesses)
-    if age >= 80 and rng.random() < 0.05 + (0.25 if any(i.disease.key == "demens" for i in illnesses) else 0):
+    if age >= 80 and rng.random() < 0.05 + (
+        0.25 if any(i.disease.key == "demens" for i in illnesses) else 0
+    ):
         homes = who.town.nursing_homes
         unit = homes[int(rng.random() * len(homes))]
-        enrol(chart, unit, "sarskilt-boende", "Särskilt boende", chart.end - 60 - int(rng.random() * 900), illnesses)
+        enrol(
+            chart,
+            unit,
+            "sarskilt-boende",
+            "Särskilt boende",
+            chart.end - 60 - int(rng.random() * 900),
+            illnesses,
+        )
         return unit
     chance = (0.02 if age < 75 else 0.06 if age < 80 else 0.14) + 0.02 * heavy
     if rng.random() >= chance:
         return None
     unit = home_care_unit(who)
-    enrol(chart, unit, "hemsjukvard", "Hemsjukvård", chart.end - 20 - int(rng.random() * 700), illnesses)
+    enrol(
+        chart,
+        unit,
+        "hemsjukvard",
+        "Hemsjukvård",
+        chart.end - 20 - int(rng.random() * 700),
+        illnesses,
+    )
     return unit
 
 
-def enrol(chart: Chart, unit: Unit, kind: str, text: str, begun: int, illnesses: list[Illness]) -> None:
+def enrol(
+    chart: Chart, unit: Unit, kind: str, text: str, begun: int, illnesses: list[Illness]
+) -> None:
     """Enrolment, care plan, assessments and the visits of the last six weeks."""
     rng = chart.rng
     nurse = chart.by(unit, "sjukskoterska")
-    episode = chart.episode(unit, organisation(unit.provider), kind, text, begun, nurse)
+    episode = enrolment(chart, unit, kind, text, begun, nurse)
     chosen = rng.sample(GOALS, 2 + int(rng.random() * 2))
     care_plan(chart, unit, f"Vårdplan {text.lower()}", begun + 3, nurse, list(chosen), illnesses)
     on = min(begun + 5, chart.end - 1)
@@ -69,11 +88,20 @@ def enrol(chart: Chart, unit: Unit, kind: str, text: str, begun: int, illnesses:
         chart, unit, "norton", "Norton, modifierad", on, 605, nurse, score=(n := 17 + int(rng.random() * 11)),
         text="Risk för trycksår" if n <= 20 else "Ingen ökad risk",
     )  # fmt: skip
-    assessment(chart, unit, "katz", "Katz ADL-index", on, 610, nurse, text=f"Katz {rng.choice('ABBCCCDEF')}")
+    assessment(
+        chart,
+        unit,
+        "katz",
+        "Katz ADL-index",
+        on,
+        610,
+        nurse,
+        text=f"Katz {rng.choice('ABBCCCDEF')}",
+    )
     if score >= DOWNTON_RISK:
-        chart.flag(unit, "fallrisk", f"Fallrisk {score} av 11 (Downton)", on, nurse)
+        flag(chart, unit, "fallrisk", f"Fallrisk {score} av 11 (Downton)", on, nurse)
     texts = table("notes")["words"]["home"]
-    day_ = max(begun + 7, chart.end - VISITS_BACK)
+    day_ = weekday(max(begun + 7, chart.end - VISITS_BACK + int(rng.random() * 6)))
     role = "sjukskoterska"
     while day_ < chart.end:
         by = chart.by(unit, role)
@@ -89,10 +117,18 @@ def enrol(chart: Chart, unit: Unit, kind: str, text: str, begun: int, illnesses:
                 day_, minute + 8, by, visit,
             )  # fmt: skip
             measured += f" Blodtryck {written} mmHg."
-        chart.note(unit, "hembesok", day_, minute + 22, by, [rng.choice(texts).format(measure=measured)], visit)
-        day_ += 7 if rng.random() < 0.7 else 4
-    next_visit = chart.today + 1 + int(rng.random() * 5)
-    chart.appointment(unit, next_visit, 600, 30, nurse, "Hembesök")
+        chart.note(
+            unit,
+            "hembesok",
+            day_,
+            minute + 22,
+            by,
+            [rng.choice(texts).format(measure=measured)],
+            visit,
+        )
+        day_ = weekday(day_ + (7 if rng.random() < 0.7 else 4))
+    next_visit = weekday(chart.today + 1 + int(rng.random() * 5))
+    appointment(chart, unit, next_visit, 600, 30, nurse, "Hembesök")
 
 
 def care_plan(
@@ -115,7 +151,9 @@ def care_plan(
             addresses=[i.reference for i in illnesses if i.reference is not None][:4] or None,
             activity=[
                 CarePlanActivity(
-                    detail=CarePlanActivityDetail(status="in-progress", description=f"{heading}: {sentence}")
+                    detail=CarePlanActivityDetail(
+                        status="in-progress", description=f"{heading}: {sentence}"
+                    )
                 )
                 for heading, sentence in activities
             ],

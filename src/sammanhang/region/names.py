@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import random
-from functools import lru_cache
+from functools import cache, lru_cache
 from itertools import accumulate
 
 from .content import table
 
 
-@lru_cache(maxsize=None)
-def _weighted(kind: str, background: str, sex: str = "", generation: str = "") -> tuple[tuple[str, ...], tuple[float, ...]]:
+@cache
+def _weighted(
+    kind: str, background: str, sex: str = "", generation: str = ""
+) -> tuple[tuple[str, ...], tuple[float, ...]]:
     """Names and their cumulative weights: the n-th is about 1/√n as common as the first."""
     lists = table("people")[kind][background]
     names = lists[sex] if sex else lists
@@ -20,7 +22,9 @@ def _weighted(kind: str, background: str, sex: str = "", generation: str = "") -
 
 def generation(born: int) -> str:
     """The generation of Swedish given names of someone born in a year."""
-    return "old" if born < 1955 else "middle" if born < 1983 else "young" if born < 2008 else "child"
+    return (
+        "old" if born < 1955 else "middle" if born < 1983 else "young" if born < 2008 else "child"
+    )
 
 
 def draw_given(rng: random.Random, background: str, sex: str, born: int) -> str:

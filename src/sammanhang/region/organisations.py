@@ -1,6 +1,6 @@
 """The care organisation: region, administrations, hospitals, 49 municipalities, private providers.
 
-`units()` is what the rest of the generator looks things up in; `organisations()` the same as FHIR.
+`region()` is what the rest of the generator looks things up in; `directory` writes the same as FHIR.
 Legal care providers (data controllers) are the region, each board of a municipality and each private
 company; every unit points at one. Boards of a municipality share its organisation number and differ
 in the suffix of their HSA-id.
@@ -8,33 +8,15 @@ in the suffix of their HSA-id.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from dataclasses import dataclass, field
 from functools import lru_cache
 from typing import Any
 
-from sammanhang.fhir.r4 import (
-    Address,
-    Coding,
-    ContactPoint,
-    HealthcareService,
-    Identifier,
-    Location,
-    Meta,
-    Organization,
-    Reference,
-)
-from sammanhang.kernel.identifiers import HSA_ID, ORGANISATIONSNUMMER, hsa_id, luhn
+from sammanhang.fhir.r4 import Coding, Meta, Reference
+from sammanhang.kernel.identifiers import hsa_id, luhn
 from sammanhang.kernel.owner import PROVIDER, UNIT
 
-from .codes import (
-    HL7,
-    ORGANISATION_TYPE,
-    SE_ORGANIZATION,
-    coding,
-    concept,
-    organisation,
-)
+from .codes import coding, organisation
 from .content import table
 
 TYPE_TEXT = {
@@ -150,7 +132,11 @@ class Region:
             if seen not in self.fallback:
                 break
             seen = self.fallback[seen]
-        return next(u for u in self.hospitals["sahlgrenska"][kind] if u.specialty == specialty or kind != "clinic")
+        return next(
+            u
+            for u in self.hospitals["sahlgrenska"][kind]
+            if u.specialty == specialty or kind != "clinic"
+        )
 
     def hospital_units(self, hospital: str, kind: str, specialty: str) -> list[Unit]:
         """All units of a hospital for a kind and field; at least one, elsewhere if need be."""
@@ -170,13 +156,16 @@ class Region:
         self.region = top
         administrations = {}
         for row in data["administration"]:
-            administrations[row["key"]] = row["number"], self.add(
-                id=hsa_id(number, f"E{row['number']:03d}000000000"),
-                name=row["name"],
-                kind="administration",
-                provider=top.id,
-                parent=top.id,
-                short=row.get("short", ""),
+            administrations[row["key"]] = (
+                row["number"],
+                self.add(
+                    id=hsa_id(number, f"E{row['number']:03d}000000000"),
+                    name=row["name"],
+                    kind="administration",
+                    provider=top.id,
+                    parent=top.id,
+                    short=row.get("short", ""),
+                ),
             )
         for row in data["hospital"]:
             base, parent = administrations[row["administration"]]
@@ -239,7 +228,9 @@ class Region:
             locality, postal = here.places[place]
             here.health_centres.append(
                 self.add(
-                    id=hsa_id(self.region.number, f"E{base:03d}{int(here.code):04d}{place + 1:05d}"),
+                    id=hsa_id(
+                        self.region.number, f"E{base:03d}{int(here.code):04d}{place + 1:05d}"
+                    ),
                     name=f"Vårdcentralen {locality}",
                     kind="health-centre",
                     specialty="primarvard",
@@ -277,7 +268,9 @@ class Region:
                 city=city,
             )
 
-        def units(owner: Unit, place: int, kind: str, names: list[str], specialty: str) -> list[Unit]:
+        def units(
+            owner: Unit, place: int, kind: str, names: list[str], specialty: str
+        ) -> list[Unit]:
             return [
                 self.add(
                     id=hsa_id(here.number, f"E{place:06d}{i:06d}"),
@@ -298,14 +291,21 @@ class Region:
         care = board(100, "Vård- och äldrenämnden")
         count = max(1, min(len(areas), round(here.residents / RESIDENTS_PER_HOME_CARE_UNIT)))
         here.home_care = units(
-            care, 101, "home-care", [self._named("Hemsjukvård", a, here) for a in areas[:count]], "hemsjukvard"
+            care,
+            101,
+            "home-care",
+            [self._named("Hemsjukvård", a, here) for a in areas[:count]],
+            "hemsjukvard",
         )
         homes = ["Solgården", "Björkhöjd", "Ekliden", "Strandgården", "Almgården", "Rosenlund"]
         here.nursing_homes = units(
             care,
             102,
             "nursing-home",
-            [f"{n} särskilt boende, {here.name}" for n in homes[: max(1, min(6, here.residents // 20_000 + 1))]],
+            [
+                f"{n} särskilt boende, {here.name}"
+                for n in homes[: max(1, min(6, here.residents // 20_000 + 1))]
+            ],
             "hemsjukvard",
         )
         education = board(200, "Utbildningsnämnden")
@@ -332,7 +332,9 @@ class Region:
             family = board(400, "Individ- och familjenämnden")
         else:
             aid = family = board(300, "Socialnämnden")
-        here.aid = units(aid, 301, "aid-assessment", [f"Biståndshandläggning {here.name}"], "socialtjanst")
+        here.aid = units(
+            aid, 301, "aid-assessment", [f"Biståndshandläggning {here.name}"], "socialtjanst"
+        )
         here.family_care = units(
             family, 401, "family-care", [f"Individ- och familjeomsorg {here.name}"], "socialtjanst"
         )
@@ -350,7 +352,9 @@ class Region:
             for place, (name, medical, kind, code) in enumerate(row["units"], 1):
                 town = self.municipalities[code]
                 unit = self.add(
-                    id=hsa_id(number, f"E{place:012d}") if place > 1 else hsa_id(number, "E100000000001"),
+                    id=hsa_id(number, f"E{place:012d}")
+                    if place > 1
+                    else hsa_id(number, "E100000000001"),
                     name=name,
                     kind=kind,
                     specialty=medical,
@@ -385,80 +389,3 @@ def _municipality_name(name: str) -> str:
         return "Göteborgs stad"
     bare = name == "Orust" or name[-1] in "aeiouyåäös"
     return f"{name} kommun" if bare else f"{name}s kommun"
-
-
-_PRN = concept(HL7 + "v2-0203", "PRN", "HSA-id")
-_XX = concept(HL7 + "v2-0203", "XX", "Organisationsnummer")
-_SERVICES = {
-    "home-care": "Samordning av hemsjukvård",
-    "school-health": "Elevhälsans medicinska insats",
-    "health-centre": "Primärvård",
-    "emergency": "Akutsjukvård",
-    "aid-assessment": "Biståndsbedömning",
-}
-_PHYSICAL = {"ward": ("wa", "Vårdavdelning"), "hospital": ("bu", "Byggnad"), "school": ("bu", "Byggnad"),
-             "nursing-home": ("bu", "Byggnad")}  # fmt: skip
-
-
-def organisations() -> Iterator[Any]:
-    """Organization, Location and HealthcareService resources of the region; parents first."""
-    for unit in region().all.values():
-        yield _organization(unit)
-        if unit.kind in _PHYSICAL or unit.kind in ("emergency", "clinic", "health-centre"):
-            yield _location(unit)
-        if unit.kind in _SERVICES:
-            yield HealthcareService(
-                id=f"S-{unit.id}",
-                active=True,
-                providedBy=unit.reference,
-                type=[concept(ORGANISATION_TYPE, unit.kind, TYPE_TEXT[unit.kind])],
-                name=f"{_SERVICES[unit.kind]}, {unit.name}",
-                telecom=[ContactPoint(system="phone", value=unit.phone, use="work")],
-            )
-
-
-def _address(unit: Unit) -> Address | None:
-    if not unit.city:
-        return None
-    return Address(
-        use="work",
-        line=[f"{unit.name.split(',')[0]}"] if not unit.street else [unit.street],
-        city=unit.city,
-        postalCode=unit.postal_code or None,
-        country="SE",
-    )
-
-
-def _organization(unit: Unit) -> Organization:
-    identifiers = [Identifier(type=_PRN, system=HSA_ID, value=unit.id)]
-    if unit.number:
-        identifiers.append(Identifier(type=_XX, system=ORGANISATIONSNUMMER, value=unit.number))
-    address = _address(unit)
-    kinds = [concept(ORGANISATION_TYPE, unit.kind, TYPE_TEXT[unit.kind])]
-    if unit.kind == "board":
-        kinds.append(concept(ORGANISATION_TYPE, "provider", TYPE_TEXT["provider"]))
-    return Organization(
-        id=unit.id,
-        meta=Meta(profile=[SE_ORGANIZATION]),
-        identifier=identifiers,
-        active=True,
-        type=kinds,
-        name=unit.name,
-        alias=[unit.short] if unit.short else None,
-        telecom=[ContactPoint(system="phone", value=unit.phone, use="work")],
-        address=[address] if address else None,
-        partOf=organisation(unit.parent) if unit.parent else None,
-    )
-
-
-def _location(unit: Unit) -> Location:
-    code, text = _PHYSICAL.get(unit.kind, ("si", "Plats"))
-    return Location(
-        id=f"L-{unit.id}",
-        status="active",
-        name=unit.name,
-        mode="instance",
-        physicalType=concept(HL7 + "location-physical-type", code, text),
-        address=_address(unit),
-        managingOrganization=unit.reference,
-    )

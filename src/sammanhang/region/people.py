@@ -68,6 +68,11 @@ class Resident:
         return f"{self.given} {self.family}"
 
     @property
+    def prefix(self) -> str:
+        """What the ids of the person's resources begin with."""
+        return self.id.removesuffix("-000000000000")
+
+    @property
     def sex(self) -> str:
         """The FHIR code of the legal sex."""
         return "female" if self.female else "male"

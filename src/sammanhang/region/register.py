@@ -55,7 +55,9 @@ _ADDRESS_TEXT = {CIVIL_REGISTRATION: "folkbokföringsadress", SPECIAL_POSTAL: "s
 
 @lru_cache(maxsize=4)
 def _address_kind(code: str) -> list[Extension]:
-    return [Extension(url=SE_ADDRESS, valueCodeableConcept=concept(SNOMED, code, _ADDRESS_TEXT[code]))]
+    return [
+        Extension(url=SE_ADDRESS, valueCodeableConcept=concept(SNOMED, code, _ADDRESS_TEXT[code]))
+    ]
 
 
 _MARITAL = {
@@ -79,7 +81,11 @@ def human_name(who: Resident) -> HumanName:
             Extension(url=SE_OWN_FAMILY, valueString=who.family),
         ]
     return HumanName(
-        use="official", text=f"{who.given} {family}", family=family, given=[who.given], extension=extension
+        use="official",
+        text=f"{who.given} {family}",
+        family=family,
+        given=[who.given],
+        extension=extension,
     )
 
 
@@ -132,7 +138,13 @@ def _contacts(who: Resident, today: int) -> list[PatientContact] | None:
         lists = table("people")["given"]["swedish"]["female" if female else "male"][generation]
         given = lists[who.number % len(lists)]
         name = HumanName(text=f"{given} {who.family}", family=who.family, given=[given])
-        return [contact(code, name, f"073-{who.number % 1000:03d} {who.number % 89 + 10} {who.number % 79 + 10}")]
+        return [
+            contact(
+                code,
+                name,
+                f"073-{who.number % 1000:03d} {who.number % 89 + 10} {who.number % 79 + 10}",
+            )
+        ]
     return None
 
 
@@ -184,7 +196,7 @@ def related_persons(who: Resident, today: int) -> Iterator[RelatedPerson]:
     subject = Reference(reference=f"Patient/{who.id}")
     for place, guardian in enumerate(who.guardians, 1):
         yield RelatedPerson(
-            id=f"{who.id[:-12]}{0xF00 + place:012x}",
+            id=f"{who.prefix}-{0xF00 + place:012x}",
             meta=who.centre.meta(),
             identifier=[Identifier(system=guardian.system, value=guardian.identity)],
             active=True,

@@ -63,6 +63,12 @@ def role_name(role: str) -> str:
     return name
 
 
+@lru_cache(maxsize=1)
+def named_people() -> dict[str, Person]:
+    """The people one logs in as in the demo, by id; the same in every region."""
+    return {person.id: person for person in _named_people()}
+
+
 def _named_people() -> Iterator[Person]:
     for place, row in enumerate(table("staff")["named"], 1):
         first = named(row["assignments"][0][1])
@@ -84,7 +90,7 @@ def _named_people() -> Iterator[Person]:
 def people(seed: int, size: int) -> list[Person]:
     """All staff of a region of `size` residents; the named ones first."""
     rng = random.Random(f"staff {seed}")
-    everyone = list(_named_people())
+    everyone = list(named_people().values())
     teams, fields = table("staff")["teams"], table("staff")["fields"]
     more = 1 + size // RESIDENTS_PER_TEAM
     number = 1000
@@ -105,15 +111,25 @@ def _person(
     rng: random.Random, number: int, role: str, unit: Unit, *, may_have_left: bool
 ) -> Person:
     """One more person; the first of a role at a unit never has left, so that somebody is there."""
-    sex = "female" if rng.random() < (0.5 if role in ("lakare", "systemforvaltare") else 0.83) else "male"
-    background = "swedish" if rng.random() < 0.8 else rng.choice(["arabic", "balkan", "finnish", "persian", "polish"])
+    sex = (
+        "female"
+        if rng.random() < (0.5 if role in ("lakare", "systemforvaltare") else 0.83)
+        else "male"
+    )
+    background = (
+        "swedish"
+        if rng.random() < 0.8
+        else rng.choice(["arabic", "balkan", "finnish", "persian", "polish"])
+    )
     born = 1962 + rng.randrange(40)
     begun = max(born + 24, 2004) + rng.randrange(3)
     id = f"p{number:06d}"
     ended = ""
     if rng.random() < ENDED_SHARE and may_have_left:
         ended = f"{max(begun + 1, 2022 + rng.randrange(4))}-{rng.randrange(1, 13):02d}-28"
-    first = Assignment(f"{id}-1", role, unit, f"{min(begun, 2025)}-{rng.randrange(1, 10):02d}-01", ended)
+    first = Assignment(
+        f"{id}-1", role, unit, f"{min(begun, 2025)}-{rng.randrange(1, 10):02d}-01", ended
+    )
     return Person(
         id,
         f"SE{unit.id[2:12]}-P{number:012d}",
@@ -159,7 +175,11 @@ def _practitioner(person: Person) -> Practitioner:
     return Practitioner(
         id=person.id,
         meta=Meta(profile=[SE_PRACTITIONER]),
-        identifier=[Identifier(type=concept(HL7 + "v2-0203", "PRN", "HSA-id"), system=HSA_ID, value=person.hsa)],
+        identifier=[
+            Identifier(
+                type=concept(HL7 + "v2-0203", "PRN", "HSA-id"), system=HSA_ID, value=person.hsa
+            )
+        ],
         active=any(not at.ended for at in person.assignments),
         name=[
             HumanName(
@@ -171,7 +191,8 @@ def _practitioner(person: Person) -> Practitioner:
         ],
         gender=person.sex,
         qualification=[
-            PractitionerQualification(code=concept(ROLE, role, role_name(role))) for role in licences
+            PractitionerQualification(code=concept(ROLE, role, role_name(role)))
+            for role in licences
         ]
         or None,
     )

@@ -14,6 +14,7 @@ from .codes import EMERGENCY, ICD, INPATIENT, concept, swedish, words
 from .content import table
 from .days import weekday
 from .diseases import Illness
+from .entries import procedure
 from .measures import blood_pressure, panel, vital
 from .medicines import medicine, prescribe
 from .organisations import Unit, region
@@ -35,12 +36,17 @@ def body(chart: Chart, who: Resident) -> None:
     shrink = max(0, age - 50) * 0.08
     traits["height"] = (166.5 if who.female else 180.0) + rng.gauss(0, 6) - shrink
     lean = 3.0 if age < 30 else 0.0
-    bmi = max(17.0, (25.4 if who.female else 26.3) - lean + rng.gauss(0, 2.8) + chart.effects.get("bmi", 0))
+    bmi = max(
+        17.0,
+        (25.4 if who.female else 26.3) - lean + rng.gauss(0, 2.8) + chart.effects.get("bmi", 0),
+    )
     if age > 82:
         bmi -= 1.5
     traits["weight"] = bmi * (traits["height"] / 100) ** 2
     traits["slope"] = rng.gauss(0.3 if age < 65 else -0.4, 0.5)
-    traits["systolic"] = 108 + 0.36 * min(age, 85) + rng.gauss(0, 7) + chart.effects.get("systolic", 0) * 0.6
+    traits["systolic"] = (
+        108 + 0.36 * min(age, 85) + rng.gauss(0, 7) + chart.effects.get("systolic", 0) * 0.6
+    )
     traits["diastolic"] = 66 + 0.12 * min(age, 60) + rng.gauss(0, 5)
     traits["pulse"] = 70 + rng.gauss(0, 6) + chart.effects.get("pulse", 0)
     traits["saturation"] = min(99.0, 97.6 + rng.gauss(0, 0.7) + chart.effects.get("saturation", 0))
@@ -83,7 +89,9 @@ def checks(chart: Chart, who: Resident, illnesses: list[Illness]) -> None:
                 _check(chart, who, unit, present, on, first=back == YEARS_OF_VISITS - 1)
 
 
-def _check(chart: Chart, who: Resident, unit: Unit, group: list[Illness], on: int, *, first: bool) -> None:
+def _check(
+    chart: Chart, who: Resident, unit: Unit, group: list[Illness], on: int, *, first: bool
+) -> None:
     rng, texts = chart.rng, table("notes")["words"]
     minute = office_hour(chart)
     by = chart.by(unit)
@@ -94,19 +102,39 @@ def _check(chart: Chart, who: Resident, unit: Unit, group: list[Illness], on: in
     )  # fmt: skip
     measured = []
     if chart.age(on) >= 16:
-        above, below = rng.gauss(chart.traits["systolic"], 6), rng.gauss(chart.traits["diastolic"], 4)
-        measured.append("Blodtryck " + blood_pressure(chart, unit, above, below, on, minute + 4, by, visit) + " mmHg.")
+        above, below = (
+            rng.gauss(chart.traits["systolic"], 6),
+            rng.gauss(chart.traits["diastolic"], 4),
+        )
+        measured.append(
+            "Blodtryck "
+            + blood_pressure(chart, unit, above, below, on, minute + 4, by, visit)
+            + " mmHg."
+        )
         weight = weight_on(chart, on)
         vital(chart, unit, "weight", weight, on, minute + 6, by, visit)
         measured.append(f"Vikt {swedish(round(weight * 10), 1)} kg.")
         if first:
             vital(chart, unit, "height", chart.traits["height"], on, minute + 6, by, visit)
-            vital(chart, unit, "bmi", weight / (chart.traits["height"] / 100) ** 2, on, minute + 7, by, visit)
+            vital(
+                chart,
+                unit,
+                "bmi",
+                weight / (chart.traits["height"] / 100) ** 2,
+                on,
+                minute + 7,
+                by,
+                visit,
+            )
         if rng.random() < 0.6:
-            vital(chart, unit, "pulse", rng.gauss(chart.traits["pulse"], 4), on, minute + 5, by, visit)
+            vital(
+                chart, unit, "pulse", rng.gauss(chart.traits["pulse"], 4), on, minute + 5, by, visit
+            )
     answers = ""
     if panels:
-        answers = panel(chart, unit, laboratory(who), panels, max(on - 7, chart.born), 480 + minute % 60, visit)
+        answers = panel(
+            chart, unit, laboratory(who), panels, max(on - 7, chart.born), 480 + minute % 60, visit
+        )
     names = ", ".join(i.disease.text.lower() for i in group[:4])
     about = rng.choice(texts["check"]).format(conditions=names, feels=rng.choice(texts["feels"]))
     parts = [about, " ".join(measured)] if measured else [about]
@@ -154,20 +182,34 @@ def _acute(chart: Chart, who: Resident, row: Any, on: int) -> None:
         unit, code, text, on, by, chronic=False, resolved=over, encounter=visit
     )
     spo2 = 94 + int(rng.random() * 4)
-    filled = {"n": 2 + int(rng.random() * 5), "spo2": spo2, "sport": rng.choice(table("notes")["words"]["sport"])}
+    filled = {
+        "n": 2 + int(rng.random() * 5),
+        "spo2": spo2,
+        "sport": rng.choice(table("notes")["words"]["sport"]),
+    }
     parts = [history.format(**filled), findings.format(**filled)]
     if "eber" in history:
         vital(chart, unit, "temperature", 37.4 + rng.random() * 1.9, on, minute + 3, by, visit)
     if tests and chart.age(on) >= 2 and rng.random() < 0.7:
         if tests == "infektion":
-            chart.effects["crp"] = chart.effects.get("crp", 0.0) + (raised := 10 + rng.random() * 90)
-            parts.append("Prover: " + panel(chart, unit, laboratory(who), [tests], on, minute + 5, visit) + ".")
-            chart.effects["crp"] -= raised
+            raised = _inflame(chart, 10 + rng.random() * 90)
+            parts.append(
+                "Prover: "
+                + panel(chart, unit, laboratory(who), [tests], on, minute + 5, visit)
+                + "."
+            )
+            _inflame(chart, -raised)
         else:
-            parts.append("Prover: " + panel(chart, unit, laboratory(who), [tests], on, minute + 5, visit) + ".")
+            parts.append(
+                "Prover: "
+                + panel(chart, unit, laboratory(who), [tests], on, minute + 5, visit)
+                + "."
+            )
     elif chart.age(on) >= 40:
         traits = chart.traits
-        blood_pressure(chart, unit, traits["systolic"], traits["diastolic"], on, minute + 4, by, visit)
+        blood_pressure(
+            chart, unit, traits["systolic"], traits["diastolic"], on, minute + 4, by, visit
+        )
     if remedy and rng.random() < 0.85:
         prescribe(
             chart, unit, medicine(remedy), on, by, reason=problem, encounter=visit,
@@ -186,14 +228,18 @@ def stays(chart: Chart, who: Resident, illnesses: list[Illness]) -> None:
     for _ in range(MOST_STAYS):
         if rng.random() >= chance:
             return
-        rows = [r for r in table("notes")["stay"].values() if age >= r[2] and (not r[7] or r[7] in has)]
+        rows = [
+            r for r in table("notes")["stay"].values() if age >= r[2] and (not r[7] or r[7] in has)
+        ]
         if not rows:
             return
         row = rng.choices(rows, [r[3] * (2 if r[7] else 1) for r in rows])[0]
         length = rng.randrange(row[5], row[6] + 1)
         # One stay in sixty or so is the one going on: about 0.2 % of residents are in hospital.
         now = not who.died and rng.random() < 0.035
-        begin = chart.end - (rng.randrange(0, length) if now else length + 2 + int(rng.random() * 1000))
+        begin = chart.end - (
+            rng.randrange(1, length + 1) if now else length + 2 + int(rng.random() * 1000)
+        )
         if begin <= chart.born + 30:
             return
         _stay(chart, who, row, has.get(row[7]), begin, length, now=now)
@@ -205,7 +251,14 @@ _HEAVY = {"hjartsvikt", "kol", "flimmer", "stroke", "njursvikt", "angina", "deme
 
 
 def _stay(
-    chart: Chart, who: Resident, row: Any, known: Illness | None, begin: int, length: int, *, now: bool
+    chart: Chart,
+    who: Resident,
+    row: Any,
+    known: Illness | None,
+    begin: int,
+    length: int,
+    *,
+    now: bool,
 ) -> None:
     code, text, _, _, field, _, _, _, kva, intervention, course = row
     rng, hospital = chart.rng, who.town.hospital
@@ -223,10 +276,12 @@ def _stay(
             emergency, begin, arrived, 190, by, "Akutbesök", kind=EMERGENCY, reasons=[reason],
             where=emergency.location,
         )  # fmt: skip
-        _arrival(chart, emergency, begin, arrived + 10, chart.by(emergency, "sjukskoterska"), came, code)
-        chart.effects["crp"] = chart.effects.get("crp", 0.0) + (raised := _crp(chart, code))
+        _arrival(
+            chart, emergency, begin, arrived + 10, chart.by(emergency, "sjukskoterska"), came, code
+        )
+        raised = _inflame(chart, _crp(chart, code))
         answers = panel(chart, emergency, lab, ["akut"], begin, arrived + 20, came)
-        chart.effects["crp"] -= raised
+        _inflame(chart, -raised)
         chart.note(
             emergency, "akutanteckning", begin, arrived + 150, by,
             [f"Söker för: {text.lower()}.", f"Prover: {answers}.", f"Bedömning: läggs in på {ward.name}."], came,
@@ -252,12 +307,29 @@ def _stay(
         if i < 2:
             _arrival(chart, ward, begin + i, admitted + 120 + 240 * i, nurse, stay, code)
             if code == "I50.9":
-                vital(chart, ward, "weight", weight_on(chart, begin + i) + 4 - i, begin + i, admitted + 130, nurse, stay)
+                vital(
+                    chart,
+                    ward,
+                    "weight",
+                    weight_on(chart, begin + i) + 4 - i,
+                    begin + i,
+                    admitted + 130,
+                    nurse,
+                    stay,
+                )
         elif i == 2:
             panel(chart, ward, lab, ["allman"], begin + i, 400, stay)
-            chart.note(ward, "daganteckning", begin + i, 600, physician, ["Mår bättre. Äter och dricker. Fortsatt behandling, prover i morgon."], stay)
+            chart.note(
+                ward,
+                "daganteckning",
+                begin + i,
+                600,
+                physician,
+                ["Mår bättre. Äter och dricker. Fortsatt behandling, prover i morgon."],
+                stay,
+            )
     if kva and begin + 1 < chart.end:
-        chart.procedure(ward, kva, intervention, begin + 1, 540, physician, stay)
+        procedure(chart, ward, kva, intervention, begin + 1, 540, physician, stay)
     if not now:
         chart.note(
             ward, "slutanteckning", left, 690, physician,
@@ -272,13 +344,49 @@ def _crp(chart: Chart, code: str) -> float:
     return 60 + chart.rng.random() * 160 if infected else chart.rng.random() * 12
 
 
-def _arrival(chart: Chart, unit: Unit, on: int, minute: int, by: Reference, visit: Reference, code: str) -> None:
+def _inflame(chart: Chart, crp: float) -> float:
+    """Raises CRP (mg/L), and the white cells with it, until taken back with the negative; returns it."""
+    chart.effects["crp"] = chart.effects.get("crp", 0.0) + crp
+    chart.effects["lpk"] = chart.effects.get("lpk", 0.0) + crp * 0.035
+    return crp
+
+
+def _arrival(
+    chart: Chart, unit: Unit, on: int, minute: int, by: Reference, visit: Reference, code: str
+) -> None:
     """The vital signs nurses take at arrival and daily (those of NEWS)."""
     rng, traits = chart.rng, chart.traits
     ill = code[:3] in ("J18", "J44", "N10", "I50")
-    blood_pressure(chart, unit, rng.gauss(traits["systolic"], 12), rng.gauss(traits["diastolic"], 7), on, minute, by, visit)
+    blood_pressure(
+        chart,
+        unit,
+        rng.gauss(traits["systolic"], 12),
+        rng.gauss(traits["diastolic"], 7),
+        on,
+        minute,
+        by,
+        visit,
+    )
     fast = 110 if code == "I48.9" else traits["pulse"] + (18 if ill else 6)
     vital(chart, unit, "pulse", rng.gauss(fast, 6), on, minute, by, visit)
-    vital(chart, unit, "temperature", rng.gauss(38.4 if code[:3] in ("J18", "N10") else 37.0, 0.4), on, minute, by, visit)
+    vital(
+        chart,
+        unit,
+        "temperature",
+        rng.gauss(38.4 if code[:3] in ("J18", "N10") else 37.0, 0.4),
+        on,
+        minute,
+        by,
+        visit,
+    )
     vital(chart, unit, "respiration", rng.gauss(22 if ill else 16, 2), on, minute, by, visit)
-    vital(chart, unit, "saturation", min(99.0, rng.gauss(traits["saturation"] - (4 if ill else 0), 1.2)), on, minute, by, visit)
+    vital(
+        chart,
+        unit,
+        "saturation",
+        min(99.0, rng.gauss(traits["saturation"] - (4 if ill else 0), 1.2)),
+        on,
+        minute,
+        by,
+        visit,
+    )

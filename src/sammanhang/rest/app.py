@@ -7,7 +7,8 @@ than its query.
 from __future__ import annotations
 
 import logging
-import secrets
+import itertools
+import os
 from collections.abc import Awaitable, Callable
 from typing import Any
 from urllib.parse import unquote
@@ -33,6 +34,9 @@ from .request import FHIR_JSON, Answer, FhirRequest
 
 log = logging.getLogger("sammanhang.rest")
 Authenticate = Callable[[Services, str | None], Awaitable[Actor]]
+# Request ids: one part per process, one per request.
+_PROCESS = os.urandom(5).hex() + "-"
+_COUNT = itertools.count(1)
 _ID_CHARACTERS = frozenset("ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-.")
 _LETTER = {
     "read": "r",
@@ -59,8 +63,16 @@ def fhir_app(services: Services | None = None, authenticate: Authenticate = bear
         if scope["type"] != "http":
             return
         here = services or scope["app"].state.services
-        answer = await _handle(here, authenticate, scope, receive)
-        headers = [(b"cache-control", b"no-store"), *answer.headers]
+        here.audit.enter()
+        try:
+            answer = await _handle(here, authenticate, scope, receive)
+        finally:
+            here.audit.leave()
+        headers = [
+            (b"cache-control", b"no-store"),
+            (b"x-content-type-options", b"nosniff"),
+            *answer.headers,
+        ]
         body = answer.body
         if body is not None and answer.status not in (204, 304):
             if not any(k == b"content-type" for k, _ in headers):
@@ -86,7 +98,7 @@ async def _handle(
     fr = FhirRequest(
         services, scope["method"], [p for p in path.split("/") if p],
         scope["query_string"].decode("latin-1"), headers, receive, services.base_url + "/fhir",
-        Actor("client", "client:unknown"), secrets.token_hex(8),
+        Actor("client", "client:unknown"), f"{_PROCESS}{next(_COUNT):x}",
     )  # fmt: skip
     try:
         if fr.path in (["metadata"], [".well-known", "smart-configuration"]):

@@ -55,7 +55,6 @@ async def read(fr: FhirRequest, id: str) -> Answer:
             b"content-type",
             (resource.contentType or "application/octet-stream").encode("latin-1", "replace"),
         ),
-        (b"x-content-type-options", b"nosniff"),
         (b"content-disposition", b"attachment"),
         (b"content-security-policy", b"sandbox; default-src 'none'"),
     ]

@@ -19,6 +19,9 @@ def instant(at: datetime) -> str:
     return at.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%S.%f")[:-3] + "Z"
 
 
+_MATCH = b',"search":{"mode":"match"}}'
+
+
 class Writer:
     """Gathers the links and entries of a Bundle; `done` gives its bytes."""
 
@@ -32,20 +35,28 @@ class Writer:
 
     def match(self, full_url: str, body: bytes, mode: str = "match") -> None:
         """An entry of a searchset. Ids and types are URL-safe by their grammar: no escaping needed."""
-        self.entries.append(
-            b'{"fullUrl":"%s","resource":%s,"search":{"mode":"%s"}}'
-            % (full_url.encode(), body, mode.encode())
+        self.entries += (
+            b'{"fullUrl":"' if not self.entries else b',{"fullUrl":"',
+            full_url.encode(),
+            b'","resource":',
+            body,
+            _MATCH if mode == "match" else b',"search":{"mode":"%s"}}' % mode.encode(),
         )
 
     def outcome(self, body: bytes) -> None:
-        self.entries.append(b'{"resource":%s,"search":{"mode":"outcome"}}' % body)
+        self._entry(b'{"resource":%s,"search":{"mode":"outcome"}}' % body)
+
+    def _entry(self, entry: bytes) -> None:
+        if self.entries:
+            self.entries.append(b",")
+        self.entries.append(entry)
 
     def history(
         self, full_url: str, body: bytes | None, method: str, url: str, version: Any
     ) -> None:
         resource = b'"resource":%s,' % body if body is not None else b""
         status = {"POST": b"201", "PUT": b"200", "DELETE": b"204"}[method]
-        self.entries.append(
+        self._entry(
             b'{"fullUrl":"%s",%s"request":{"method":"%s","url":"%s"},"response":{"status":"%s",'
             b'"etag":"W/\\"%d\\"","lastModified":"%s"}}'
             % (
@@ -82,7 +93,7 @@ class Writer:
             parts.append(b'"outcome":%s' % outcome)
         head = b'"fullUrl":%s,' % text(full_url) if full_url else b""
         resource = b'"resource":%s,' % body if body is not None else b""
-        self.entries.append(b'{%s%s"response":{%s}}' % (head, resource, b",".join(parts)))
+        self._entry(b'{%s%s"response":{%s}}' % (head, resource, b",".join(parts)))
 
     def done(self, total: int | None = None) -> bytes:
         """The Bundle."""
@@ -92,6 +103,6 @@ class Writer:
         if self.links:
             parts.append(b',"link":[%s]' % b",".join(self.links))
         if self.entries:
-            parts.append(b',"entry":[%s]' % b",".join(self.entries))
+            parts += (b',"entry":[', *self.entries, b"]")
         parts.append(b"}")
         return b"".join(parts)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Awaitable, Callable, MutableMapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
+from functools import lru_cache
 from email.utils import format_datetime, parsedate_to_datetime
 from typing import Any
 from urllib.parse import parse_qsl, urlencode
@@ -141,8 +142,14 @@ def too_large(limit: int) -> TooLarge:
     return TooLarge(f"The body is over {limit} bytes.", f"Innehållet är större än {limit} byte.")
 
 
+@lru_cache(maxsize=8192)
+def _http_date(second: datetime) -> str:
+    return format_datetime(second, usegmt=True)
+
+
 def http_date(at: datetime) -> str:
-    return format_datetime(at.astimezone(UTC), usegmt=True)
+    """A time as HTTP headers write it."""
+    return _http_date(at.astimezone(UTC).replace(microsecond=0))
 
 
 def not_modified(fr: FhirRequest, version: int, updated: datetime) -> bool:

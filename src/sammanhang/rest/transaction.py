@@ -44,7 +44,7 @@ class LightEntry(msgspec.Struct):
     """An entry whose resource is still bytes: each is decoded once, when its references are final."""
 
     fullUrl: str | None = None
-    resource: msgspec.Raw | None = None
+    resource: msgspec.Raw = msgspec.Raw(b"")
     request: LightRequest | None = None
 
 
@@ -133,7 +133,7 @@ def _item(fr: FhirRequest, number: int, entry: LightEntry) -> Item:
                 f"”{url[:80]}” är ingen giltig adress.",
                 f"'{url[:80]}' is not a valid URL.",
             )
-        if method in ("POST", "PUT", "PATCH") and entry.resource is None:
+        if method in ("POST", "PUT", "PATCH") and not bytes(entry.resource):
             raise _fault(
                 f"{at}.resource", "Posten saknar resurs.", "The entry has no resource.", "required"
             )
@@ -145,7 +145,7 @@ def _item(fr: FhirRequest, number: int, entry: LightEntry) -> Item:
         parts[1] if len(parts) > 1 else None,
         query,
     )
-    if entry.resource is not None:
+    if bytes(entry.resource):
         item.body = bytes(entry.resource)
     r = entry.request
     for name, value in (

@@ -74,14 +74,20 @@ class BulkWriter:
             return
         batch, self.batch = self.batch, Batch()
         with self.connection.transaction(), self.connection.cursor() as cursor:
-            for statement, data in batch.statements():
-                with cursor.copy(statement) as copy:
-                    copy.write(data)
-            self._chain.append(
-                cursor, actor=self.actor, action="load", details={"resources": batch.count}
-            )
+            self.copy(cursor, batch, {"resources": batch.count})
+        self.done(batch.count)
+
+    def copy(self, cursor: psycopg.Cursor[Any], batch: Batch, details: dict[str, Any]) -> None:
+        """Writes a batch and its audit entry in the cursor's transaction; `done` once committed."""
+        for statement, data in batch.statements():
+            with cursor.copy(statement) as copy:
+                copy.write(data)
+        self._chain.append(cursor, actor=self.actor, action="load", details=details)
+
+    def done(self, count: int) -> None:
+        """The transaction that `copy` was part of is committed."""
         self._chain.done()
-        self.loaded += batch.count
+        self.loaded += count
 
 
 def load(

@@ -8,8 +8,7 @@ only way to a reader is `Database.reading(scope)`: there is no connection withou
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Iterable
-from contextlib import asynccontextmanager
+from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any
 
@@ -118,39 +117,27 @@ class Database:
     async def close(self) -> None:
         await asyncio.gather(self._readers.close(), self._writers.close())
 
-    @asynccontextmanager
-    async def reading(self, scope: Scope) -> AsyncIterator[Connection]:
+    def reading(self, scope: Scope) -> Lent:
         """A reader behind the wall. Raises `TooCostly` when a query outlasts its limit."""
-        async with self._lend(self._readers) as connection:
-            if connection.scope != scope:
-                connection.scope = None
-                await connection.quick.execute(_SET, scope.settings())
-                connection.scope = scope
-                self.queries += 1
-            yield connection
+        return Lent(self, self._readers, scope)
 
-    @asynccontextmanager
-    async def writing(self) -> AsyncIterator[Connection]:
-        """A writer. Only `store.write`, `store.bulk` and the audit use it."""
-        async with self._lend(self._writers) as connection:
-            yield connection
+    def writing(self) -> Lent:
+        """A writer. Only `store.write`, `store.bulk`, the audit and the door use it."""
+        return Lent(self, self._writers, None)
 
-    @asynccontextmanager
-    async def _lend(self, pool: AsyncConnectionPool[Connection]) -> AsyncIterator[Connection]:
-        try:
-            async with pool.connection() as connection:
-                yield connection
-        except psycopg.errors.QueryCanceled as e:
-            raise TooCostly(
+    def error(self, e: BaseException) -> BaseException:
+        """What a person should be told of a database error; the same error when it is not one."""
+        if isinstance(e, psycopg.errors.QueryCanceled):
+            return TooCostly(
                 f"The question took longer than {self.query_seconds:g} seconds; narrow it.",
                 f"Frågan tog längre tid än {self.query_seconds:g} sekunder; begränsa den.",
-            ) from e
-        except (PoolTimeout, psycopg.errors.AdminShutdown, psycopg.errors.CrashShutdown) as e:
-            raise Unavailable("The database does not answer.", "Databasen svarar inte.") from e
-        except psycopg.OperationalError as e:
-            if e.sqlstate is None or e.sqlstate.startswith(("08", "57")):
-                raise Unavailable("The database does not answer.", "Databasen svarar inte.") from e
-            raise
+            )
+        if isinstance(e, PoolTimeout) or (
+            isinstance(e, psycopg.OperationalError)
+            and (e.sqlstate is None or e.sqlstate.startswith(("08", "57")))
+        ):
+            return Unavailable("The database does not answer.", "Databasen svarar inte.")
+        return e
 
     async def party(self, id: str | None) -> int | None:
         """The number of a care provider or unit; one is allotted to an HSA-id not seen before."""
@@ -180,6 +167,45 @@ class Database:
             name = self._party_names[number] = row[0]
             self._parties[name] = number
         return name
+
+
+class Lent:
+    """A connection on loan: `async with`. A class, because two nested generators cost a third of a read."""
+
+    __slots__ = ("connection", "database", "pool", "scope")
+
+    def __init__(
+        self, database: Database, pool: AsyncConnectionPool[Connection], scope: Scope | None
+    ) -> None:
+        self.database = database
+        self.pool = pool
+        self.scope = scope
+
+    async def __aenter__(self) -> Connection:
+        try:
+            connection = self.connection = await self.pool.getconn()
+        except PoolTimeout as e:
+            raise Unavailable("The database does not answer.", "Databasen svarar inte.") from e
+        if self.scope is not None and connection.scope != self.scope:
+            try:
+                connection.scope = None
+                await connection.quick.execute(_SET, self.scope.settings())
+            except BaseException as e:
+                await self.pool.putconn(connection)
+                error = self.database.error(e)
+                if error is e:
+                    raise
+                raise error from e
+            connection.scope = self.scope
+            self.database.queries += 1
+        return connection
+
+    async def __aexit__(self, kind: object, e: BaseException | None, trace: object) -> None:
+        await self.pool.putconn(self.connection)
+        if e is not None:
+            error = self.database.error(e)
+            if error is not e:
+                raise error from e
 
 
 async def party_number(connection: psycopg.AsyncConnection[Any], id: str) -> int:

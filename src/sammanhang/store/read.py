@@ -201,19 +201,33 @@ async def everything(
     if after is not None:
         where.append("r.self > %s")
         values.append(after)
-    # two scans, each on its own index: own rows, and rows of others that concern the patient too
-    select = (
-        "SELECT r.type, r.id, r.body, r.self FROM store.resource r WHERE {} AND "
-        + " AND ".join(where)
-    )
+    # own rows, and rows of other records that concern the patient too: each has an index of its own
+    select = "SELECT r.type, r.id, r.body, r.self FROM store.resource r WHERE {} AND " + " AND ".join(where)
     own = select.format("r.patient = %s")
-    also = select.format("r.also @> %s::bigint[] AND r.patient IS DISTINCT FROM %s")
-    ordered = f"({own} UNION ALL {also}) ORDER BY self LIMIT %s"
-    arguments = [me, *values, "{%d}" % me, me, *values, count + 1]
     cursor = connection.quick
-    await cursor.execute(ordered, arguments, prepare=True)
+    if after is None:
+        # the others are rare: ask first whether there are any, for a sixth of the cost
+        await cursor.execute(
+            f"({own} LIMIT %s) UNION ALL SELECT 0::smallint, NULL, NULL, NULL WHERE EXISTS"
+            " (SELECT FROM store.resource x WHERE x.also @> %s::bigint[])",
+            [me, *values, count + 1, f"{{{me}}}"],
+            prepare=True,
+        )
+        rows = await cursor.fetchall()
+        if len(rows) <= count and (not rows or rows[-1][0] != 0):
+            rows.sort(key=_patient_first)
+            return [(r[0], r[1], r[2]) for r in rows], None
+    also = select.format("r.also @> %s::bigint[] AND r.patient IS DISTINCT FROM %s")
+    await cursor.execute(
+        f"({own} UNION ALL {also}) ORDER BY self LIMIT %s",
+        [me, *values, f"{{{me}}}", me, *values, count + 1],
+    )
     rows = await cursor.fetchall()
     more = rows[count - 1][3] if len(rows) > count else None
     rows = rows[:count]
-    rows.sort(key=lambda r: r[0] != NUMBER["Patient"])
+    rows.sort(key=_patient_first)
     return [(r[0], r[1], r[2]) for r in rows], more
+
+
+def _patient_first(row: tuple[Any, ...]) -> bool:
+    return bool(row[0] != NUMBER["Patient"])

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 import logging
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -17,6 +18,7 @@ from starlette.routing import BaseRoute, Mount
 
 from sammanhang.access.services import Services
 from sammanhang.kernel.settings import Settings
+from sammanhang.rest.app import fhir_app
 
 from . import errors, routing
 from .assets import static_files
@@ -26,6 +28,21 @@ from .security import SecurityHeaders
 log = logging.getLogger(__name__)
 # Routes that other packages own; each module has a list `routes`.
 OTHERS = ("sammanhang.access.oidc", "sammanhang.access.identity", "sammanhang.access.clients")
+
+
+class Application(Starlette):
+    """The pages, with the FHIR API beside them: its requests go straight there, past what pages need."""
+
+    fhir: Any = None
+
+    async def __call__(self, scope: Any, receive: Any, send: Any) -> None:
+        if scope["type"] == "http" and self.fhir is not None:
+            path: str = scope["path"]
+            if path == "/fhir" or path.startswith("/fhir/"):
+                scope["root_path"] = "/fhir"
+                await self.fhir(scope, receive, send)
+                return
+        await super().__call__(scope, receive, send)
 
 
 def create_app(services: Services | None = None) -> Starlette:
@@ -43,6 +60,9 @@ def create_app(services: Services | None = None) -> Starlette:
     async def lifespan(app: Starlette) -> AsyncIterator[None]:
         if owned:
             await held.open()
+            # what is loaded now lives as long as the process: the collector need not look at it again
+            gc.collect()
+            gc.freeze()
         names = asyncio.create_task(app.state.directory.keep_fresh())
         try:
             yield
@@ -51,25 +71,23 @@ def create_app(services: Services | None = None) -> Starlette:
             if owned:
                 await held.close()
 
-    app = Starlette(
-        routes=_routes(services),
+    app = Application(
+        routes=_routes(),
         lifespan=lifespan,
         exception_handlers=errors.HANDLERS,
         middleware=[Middleware(SecurityHeaders)],
     )
     app.state.services = services
     app.state.directory = Directory(services.database)
+    app.fhir = fhir_app(services)
     return app
 
 
-def _routes(services: Services) -> list[BaseRoute]:
+def _routes() -> list[BaseRoute]:
     routes: list[BaseRoute] = [Mount("/static", app=static_files)]
     for name in OTHERS:
         if _there(name):
             routes += import_module(name).routes
-    if _there("sammanhang.rest.app"):
-        api: Any = import_module("sammanhang.rest.app")
-        routes.append(Mount("/fhir", app=api.fhir_app(services)))
     smaller = Middleware(GZipMiddleware, minimum_size=800, compresslevel=4)
     pages = Mount("/", routes=routing.routes(), middleware=[smaller])
     return [*routes, pages]

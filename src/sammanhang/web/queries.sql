@@ -41,3 +41,9 @@ SELECT r.type, r.patient, r.occurred, r.body FROM store.resource r
  WHERE r.unit = %s AND r.care_until > now() AND r.patient IS NOT NULL AND r.type = ANY(%s::smallint[])
    AND (r.occurred >= %s OR r.tokens && %s::bigint[]) AND r.occurred < %s
  ORDER BY r.occurred LIMIT %s;
+
+-- parties: HSA-ids of care providers and units by the numbers that rows carry
+SELECT number, id FROM store.party WHERE number = ANY(%s::int[]);
+
+-- organisations: names of care providers and units
+SELECT r.id, r.body FROM store.other r WHERE r.type = %s AND r.self = ANY(%s::bigint[]);

@@ -1,80 +1,21 @@
-"""What the chart fetches: few queries, each by the record's own predicates."""
+"""What the chart fetches: few queries, each by the record's own predicates.
+
+The SQL itself is `Record.resources`: the chart asks for types, and the door says which rows.
+"""
 
 from __future__ import annotations
 
-import time
 from collections.abc import Iterable
-from dataclasses import dataclass, field
-from pathlib import Path
-from typing import Any
 
 from sammanhang.access.door import Record, Stored
-from sammanhang.fhir.decode import trusted
-from sammanhang.fhir.indexing import coded, self_hash, slot
-from sammanhang.store.database import Database
-from sammanhang.store.types import NUMBER
-from sammanhang.web.sql import queries
+from sammanhang.fhir.indexing import coded, slot
 
-SQL = queries(Path(__file__).parent / "queries.sql")
 # What stands beside every page of the chart, apart from the patient.
 BESIDE = ("AllergyIntolerance", "Flag", "RelatedPerson", "CareTeam", "EpisodeOfCare", "Consent", "Appointment")
-NAMES_SECONDS = 600
 _OPEN = [
     coded("http://hl7.org/fhir/encounter-status", status)[1] ^ slot("Encounter.status", "token")
     for status in ("arrived", "triaged", "in-progress", "onleave")
 ]
-
-
-@dataclass
-class Names:
-    """Names of care providers and units, kept by the process for ten minutes."""
-
-    of: dict[int, str] = field(default_factory=dict)
-    ids: dict[str, str] = field(default_factory=dict)
-    read: float = 0.0
-
-
-_known: dict[int, Names] = {}
-
-
-async def names_of(record: Record, rows: Iterable[Stored]) -> dict[int, str]:
-    """Names of the care providers and units of these rows; two queries for those not known, else none."""
-    database = record.doors.database
-    known = _names(database)
-    wanted = {n for row in rows for n in (row.provider, row.unit) if n is not None}
-    new = wanted - known.of.keys()
-    if new:
-        async with database.reading(record.scope) as connection:
-            database.queries += 1
-            cursor = await connection.quick.execute(SQL["parties"], ("{" + ",".join(map(str, new)) + "}",))
-            ids = dict(await cursor.fetchall())
-        found = await organisations(record, ids.values())
-        known.of.update({n: found.get(id, id) for n, id in ids.items()})
-    return known.of
-
-
-async def organisations(record: Record, ids: Iterable[str]) -> dict[str, str]:
-    """Names of organisations by HSA-id; one query for those not known."""
-    database = record.doors.database
-    known = _names(database)
-    new = [id for id in ids if id not in known.ids]
-    if new:
-        numbers = "{" + ",".join(str(self_hash("Organization", id)) for id in new) + "}"
-        async with database.reading(record.scope) as connection:
-            database.queries += 1
-            cursor = await connection.quick.execute(SQL["organisations"], (NUMBER["Organization"], numbers))
-            rows: list[Any] = await cursor.fetchall()
-        for id, body in rows:
-            known.ids[id] = trusted(body, "Organization").name or id
-    return known.ids
-
-
-def _names(database: Database) -> Names:
-    """The names this process knows of a database; forgotten after ten minutes, for a unit is renamed."""
-    known = _known.setdefault(id(database), Names())
-    if time.monotonic() - known.read > NAMES_SECONDS:
-        known = _known[id(database)] = Names(read=time.monotonic())
-    return known
 
 
 async def beside(record: Record) -> list[Stored]:

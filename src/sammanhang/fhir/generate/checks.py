@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+
 from .definitions import PRIMITIVES, Definitions, Field, Structure, python_name
 from .invariants import Translator, Untranslatable
 from .models import Codes
@@ -27,6 +29,8 @@ BY_HAND = {
     "que-7": "v.operator != 'exists' or v.answerBoolean is not None",
     "ctm-1": "True",  # needs resolve(): checked where references are resolved
 }
+# Ids carry no extensions, so the classes have no `_id` for "exists" to look at.
+ID_SIBLING = re.compile(r" or [\w.]+\._id is not None")
 SIMPLE_QUANTITY = "http://hl7.org/fhir/StructureDefinition/SimpleQuantity"
 
 
@@ -239,12 +243,15 @@ class Checks:
             ]
         return lines
 
+    def _truth(self, s: Structure, expression: str, v: str = "v") -> str:
+        return ID_SIBLING.sub("", Translator(self.d, s, v).truth(expression))
+
     def _constraint(self, s: Structure, c: dict[str, str]) -> list[str]:
         if c["key"] in NATIVE or not c["expression"]:
             return []
         human = c["human"]
         try:
-            code = BY_HAND.get(c["key"]) or Translator(self.d, s).truth(c["expression"])
+            code = BY_HAND.get(c["key"]) or self._truth(s, c["expression"])
         except Untranslatable:
             self.fallback.append(f"{s.path} {c['key']}")
             return [f"run_fhirpath(v, at, {c['key']!r}, {human!r}, {c['expression']!r}, ctx)"]
@@ -264,7 +271,7 @@ class Checks:
             if expression == "where(use = 'home').empty()":
                 code = "(not (x.use == 'home'))"
             else:
-                code = Translator(self.d, t, "x").truth(expression)
+                code = self._truth(t, expression, "x")
         except Untranslatable:
             self.fallback.append(f"{f.path} {c['key']}")
             return []

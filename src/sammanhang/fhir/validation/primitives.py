@@ -125,8 +125,12 @@ def _number_fault(value: Any, code: str) -> Fault | None:
     if code == "decimal":
         return None if -400 < Decimal(value).adjusted() < 400 else unreasonable
     low, high = _NUMBERS[code]
-    if value != int(value):
-        return "value", f"{value} ska vara ett heltal.", f"{value} must be a whole number."
+    if isinstance(value, Decimal):  # 2.0 and 2e0 are not integers in FHIR's JSON
+        return (
+            "value",
+            f"{shown(str(value))} ska vara ett heltal, skrivet utan decimaler.",
+            f"{shown(str(value))} must be a whole number, written without decimals.",
+        )
     if not low <= value <= high:
         return (
             "value",

@@ -12,8 +12,6 @@ from typing import Any
 
 from sammanhang.kernel.errors import Issue
 
-from ..primitives import parse_number
-
 # The standard library's own words for what it missed, as sentences (Swedish, English).
 _EXPECTED = {
     "Expecting property name enclosed in double quotes": (
@@ -82,13 +80,14 @@ def _object(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
 
 def _fraction(text: str) -> Decimal | Outrageous:
     try:
-        return parse_number(text)
-    except (ValueError, ArithmeticError):
+        value = Decimal(text)
+    except ArithmeticError:
         return Outrageous(text)
+    return value if -400 < value.adjusted() < 400 else Outrageous(text)
 
 
 def _whole(text: str) -> int | Outrageous:
-    return int(text) if len(text) <= 60 else Outrageous(text)
+    return int(text) if len(text) <= 400 else Outrageous(text)
 
 
 def _constant(text: str) -> Any:

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from sammanhang.fhir.r4 import TYPE_NAMES
 from sammanhang.kernel.errors import Invalid, Issue
 
-from .parameters import Parameter, parameter
+from .parameters import COMMON_KINDS, Parameter, Slot, parameter
 
 PREFIXES = ("eq", "ne", "gt", "lt", "ge", "le", "sa", "eb", "ap")
 MAX_COUNT = 1000
@@ -18,6 +18,9 @@ RESULT = {
     "_sort", "_count", "_include", "_revinclude", "_total", "_summary", "_elements", "_format",
     "_pretty", "_after", "_contained", "_containedType",
 }  # fmt: skip
+SPECIAL = dict.fromkeys((*RESULT, "_type", "_list"), ("",)) | dict.fromkeys(
+    ("_include", "_revinclude"), ("", "iterate", "recurse")
+)
 REFUSED = {"_filter", "_query", "_text", "_content"}
 MODIFIERS = {
     "token": {"not", "in", "not-in", "above", "below", "text", "of-type", "missing"},
@@ -68,7 +71,7 @@ class Request:
     summary: str | None = None
     elements: tuple[str, ...] = ()
     after: str | None = None
-    lists: tuple[str, ...] = ()
+    lists: tuple[tuple[str, ...], ...] = ()
     used: list[tuple[str, str]] = field(default_factory=list)
     ignored: list[Issue] = field(default_factory=list)
 
@@ -79,6 +82,8 @@ class Request:
 
 def split(text: str, mark: str) -> list[str]:
     """Splits at an unescaped mark (`,` `$` `|`); escapes stay for the next split."""
+    if "\\" not in text:
+        return text.split(mark)
     out, current, i = [], [], 0
     while i < len(text):
         if text[i] == "\\" and i + 1 < len(text):
@@ -118,20 +123,33 @@ def parse(types: tuple[str, ...], pairs: list[tuple[str, str]], *, strict: bool 
             raise fault(
                 name.replace("\0", ""), "Noll-tecken är inte tillåtna.", "NUL is not allowed."
             )
-        base = name.split(":")[0]
-        if base in RESULT:
-            _result(request, name, value)
-            continue
-        if base == "_type":
-            request.used.append((name, value))
-            continue
-        if base == "_list":
-            request.lists += (value,)
-            request.used.append((name, value))
-            continue
-        if value == "":
-            continue  # an empty field of a form; FHIR lets it pass
+        base, _, modifier = name.partition(":")
         try:
+            if value == "" and base not in RESULT:
+                raise UnknownParameter(
+                    f"”{name[:80]}” har inget värde.", f"'{name[:80]}' has no value."
+                )
+            if base in SPECIAL and modifier not in SPECIAL[base]:
+                raise UnknownParameter(
+                    f"Tillägget ”:{modifier[:40]}” finns inte för ”{base}”.",
+                    f"The modifier ':{modifier[:40]}' is not offered for '{base}'.",
+                )
+            if base in RESULT:
+                _result(request, name, value)
+                continue
+            if base == "_type":
+                if len(types) == 1 and value.split(",") != [*types]:
+                    raise fault(
+                        name,
+                        "_type gäller bara sökning över alla resurstyper.",
+                        "_type is for searches over all resource types.",
+                    )
+                request.used.append((name, value))
+                continue
+            if base == "_list":
+                request.lists += (_list(value),)
+                request.used.append((name, value))
+                continue
             criterion = _criterion(request.types, name, value)
         except UnknownParameter as e:
             issue = Issue("not-supported", f"http.{name}", e.sv, e.en, "warning")
@@ -142,6 +160,19 @@ def parse(types: tuple[str, ...], pairs: list[tuple[str, str]], *, strict: bool 
         request.criteria.append(criterion)
         request.used.append((name, value))
     return request
+
+
+def _list(value: str) -> tuple[str, ...]:
+    """Ids of lists, any of which may hold the resource."""
+    ids = tuple(unescape(v).removeprefix("List/") for v in split(value, ",") if v)
+    if not ids or any(i.startswith("$") for i in ids):
+        raise fault(
+            "_list",
+            "_list tar id på listor.",
+            "_list takes ids of lists; functional lists are not offered.",
+            "not-supported",
+        )
+    return ids
 
 
 class UnknownParameter(Exception):
@@ -161,10 +192,10 @@ def _unknown(type_name: str, name: str) -> UnknownParameter:
 
 def _find(types: tuple[str, ...], code: str) -> Parameter:
     found = [parameter(t, code) for t in types]
-    if not found or any(p is None for p in found):
-        raise _unknown(" ".join(types), code)
-    assert found[0] is not None
-    return found[0]
+    first = found[0] if found else None
+    if first is None or any(p is None or p.kind != first.kind for p in found):
+        raise _unknown(" ".join(types) if len(types) < 6 else "Resource", code)
+    return first
 
 
 def _criterion(types: tuple[str, ...], name: str, value: str) -> Criterion:
@@ -173,19 +204,21 @@ def _criterion(types: tuple[str, ...], name: str, value: str) -> Criterion:
     path = name.split(".")
     chain: list[tuple[Parameter, tuple[str, ...]]] = []
     current = types
-    for link in path[:-1]:
+    for number, link in enumerate(path[:-1]):
         code, _, named = link.partition(":")
         p = _find(current, code)
-        if p.kind != "reference":
+        if p.kind != "reference" or all(_canonical(s) for s in p.slots):
             raise fault(name, f"”{code}” är ingen referens.", f"'{code}' is not a reference.")
         targets = tuple(t for t in (p.targets if "Resource" not in p.targets else TYPE_NAMES))
         if named:
-            if named not in TYPE_NAMES:
+            if named not in TYPE_NAMES or not {named, "Resource"} & {*p.targets}:
                 raise fault(
-                    name, f"”{named}” är ingen resurstyp.", f"'{named}' is not a resource type."
+                    name,
+                    f"”{code}” pekar inte på ”{named[:60]}”.",
+                    f"'{code}' does not refer to '{named[:60]}'.",
                 )
             targets = (named,)
-        following = path[path.index(link) + 1].split(":")[0]
+        following = path[number + 1].split(":")[0]
         targets = tuple(
             t for t in targets if following.startswith("_has") or parameter(t, following)
         )
@@ -200,6 +233,11 @@ def _criterion(types: tuple[str, ...], name: str, value: str) -> Criterion:
             inner.parameter, inner.values, inner.modifier, tuple(chain), inner.has, inner.owner
         )
     return _leaf(current, last, name, value, tuple(chain))
+
+
+def _canonical(s: Slot) -> bool:
+    """Whether a path holds URLs of definitions, which name no stored resource."""
+    return bool(s.types) and set(s.types) <= {"canonical", "uri"}
 
 
 def _leaf(
@@ -217,8 +255,12 @@ def _leaf(
             f"Tillägget ”:{modifier[:40]}” finns inte för ”{code}”.",
             f"The modifier ':{modifier[:40]}' is not offered for '{code}'.",
         )
-    if code == "_id" and modifier not in ("", "not"):
-        raise UnknownParameter("_id tar inga tillägg.", "_id takes no modifiers.")
+    if code in ("_id", "_lastUpdated") and modifier not in (
+        ("", "not") if code == "_id" else ("",)
+    ):
+        raise UnknownParameter(
+            f"{code} tar inte ”:{modifier[:40]}”.", f"{code} does not take ':{modifier[:40]}'."
+        )
     values = tuple(v for v in split(value, ",") if v != "")
     if not values:
         raise fault(name, "Värdet är tomt.", "The value is empty.")
@@ -257,27 +299,26 @@ def _result(request: Request, name: str, value: str) -> None:
     base, _, modifier = name.partition(":")
     keep = True
     if base == "_count":
-        if not value.isdigit():
+        if not (value.isascii() and value.isdigit()):
             raise fault(name, "_count ska vara ett heltal.", "_count must be a whole number.")
         request.count = min(int(value), MAX_COUNT) if len(value) < 10 else MAX_COUNT
         if request.count == 0:
             request.summary = "count"
     elif base == "_sort":
         for key in value.split(","):
-            code = key.lstrip("-")
-            if code and all(parameter(t, code) is None for t in request.types):
+            code = key.removeprefix("-")
+            if any(parameter(t, code) is None for t in request.types):
                 raise fault(
                     name,
                     f"Det går inte att sortera på ”{code[:60]}”.",
                     f"Cannot sort by '{code[:60]}'.",
                 )
-            if code:
-                p = next(q for t in request.types if (q := parameter(t, code)))
-                if p.kind == "composite":
-                    raise fault(
-                        name, f"Det går inte att sortera på ”{code}”.", f"Cannot sort by '{code}'."
-                    )
-                request.sort.append((code, key.startswith("-")))
+            p = _find(request.types, code)
+            if p.kind == "composite" or (len(request.types) > 1 and code not in COMMON_KINDS):
+                raise fault(
+                    name, f"Det går inte att sortera på ”{code}”.", f"Cannot sort by '{code}'."
+                )
+            request.sort.append((code, key.startswith("-")))
     elif base in ("_include", "_revinclude"):
         parts = value.split(":")
         wild = parts[0] == "*"
@@ -331,7 +372,7 @@ def _result(request: Request, name: str, value: str) -> None:
             )
         request.summary = value if value != "false" else None
     elif base == "_elements":
-        request.elements = tuple(e.strip().split(".")[-1] for e in value.split(",") if e.strip())
+        request.elements = tuple(e.strip() for e in value.split(",") if e.strip())
     elif base == "_after":
         request.after = value
         keep = False

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from decimal import Decimal, InvalidOperation
@@ -15,6 +16,12 @@ from .parse import PREFIXES, fault, split, unescape
 
 # `ap` on dates: a tenth of the time between then and now, as the specification suggests.
 NEARBY = 0.1
+_DATE = re.compile(
+    r"[0-9]{4}(-[0-9]{2}(-[0-9]{2}(T[0-9]{2}:[0-9]{2}(:[0-9]{2}(\.[0-9]{1,9})?)?(Z|[+-][0-9]{2}:[0-9]{2})?)?)?)?"
+)
+_NUMBER = re.compile(r"[+-]?[0-9]{1,40}(\.[0-9]{1,40})?([eE][+-]?[0-9]{1,3})?")
+# Room for the last bits that converting a unit may change, relative to the number.
+ROUNDING = 1e-9
 
 
 def token_hash(value: str) -> int:
@@ -30,7 +37,7 @@ def token_hash(value: str) -> int:
 
 def prefixed(value: str) -> tuple[str, str]:
     """(prefix, rest): `ge2024` → ("ge", "2024"); `eq` when there is none."""
-    if value[:2] in PREFIXES and value[2:3] not in ("", None):
+    if value[:2] in PREFIXES and value[2:3] != "":
         return value[:2], value[2:]
     return "eq", value
 
@@ -49,7 +56,7 @@ def date_value(name: str, value: str) -> DateValue:
     prefix, rest = prefixed(value)
     rest = rest.replace(" ", "+")  # a plus that was not percent-encoded
     try:
-        if len(rest) > 40:
+        if _DATE.fullmatch(rest) is None:
             raise ValueError
         low, high = bounds(rest)
     except (ValueError, IndexError):
@@ -87,6 +94,23 @@ def date_condition(v: DateValue, low: str, high: str) -> tuple[str, list[datetim
             return f"({low} < %s AND {high} > %s)", [v.high, v.low]
 
 
+def instant_condition(v: DateValue, column: str) -> tuple[str, list[datetime]]:
+    """SQL on an instant kept more exactly than it is shown (`_lastUpdated`)."""
+    match v.prefix:
+        case "eq" | "ap":
+            return f"({column} >= %s AND {column} < %s)", [v.low, v.high]
+        case "ne":
+            return f"({column} < %s OR {column} >= %s)", [v.low, v.high]
+        case "gt" | "sa":
+            return f"{column} >= %s", [v.high]
+        case "ge":
+            return f"{column} >= %s", [v.low]
+        case "le":
+            return f"{column} < %s", [v.high]
+        case _:
+            return f"{column} < %s", [v.low]
+
+
 @dataclass(frozen=True, slots=True)
 class NumberValue:
     """A number with its prefix: the value, and the span its written precision covers."""
@@ -101,10 +125,10 @@ def number_value(name: str, text: str) -> NumberValue:
     """`5.40` covers 5.395–5.405, `100` 99.5–100.5, `1e2` 95–105 (search.html#number)."""
     prefix, rest = prefixed(text)
     try:
-        if len(rest) > 60:
+        if _NUMBER.fullmatch(rest) is None:
             raise ValueError
         number = Decimal(rest)
-        if not number.is_finite() or not -400 < number.adjusted() < 400:
+        if not -300 < number.adjusted() < 300:
             raise ValueError
     except (InvalidOperation, ValueError):
         raise fault(
@@ -124,24 +148,27 @@ def number_condition(
     """SQL on a stored span; a span wider than a point comes from ranges and `<` values."""
     x, a, b = (n * factor + offset for n in (v.value, v.low, v.high))
     a, b = min(a, b), max(a, b)
+    slack = 0.0 if factor == 1.0 and offset == 0.0 else abs(x) * ROUNDING
     inside = f"({low} >= %s AND {high} < %s)"
     match v.prefix:
-        case "eq" | "ap":
-            return inside, [a, b]
+        case "eq":
+            return inside, [a - slack, b - slack]
+        case "ap":
+            return f"({low} <= %s AND {high} >= %s)", [b + slack, a - slack]
         case "ne":
-            return f"NOT {inside}", [a, b]
+            return f"NOT {inside}", [a - slack, b - slack]
         case "gt":
-            return f"{high} > %s", [x]
+            return f"{high} > %s", [x + slack]
         case "lt":
-            return f"{low} < %s", [x]
+            return f"{low} < %s", [x - slack]
         case "ge":
-            return f"{high} >= %s", [x]
+            return f"{high} >= %s", [x - slack]
         case "le":
-            return f"{low} <= %s", [x]
+            return f"{low} <= %s", [x + slack]
         case "sa":
-            return f"{low} > %s", [x]
+            return f"{low} > %s", [x + slack]
         case _:
-            return f"{high} < %s", [x]
+            return f"{high} < %s", [x - slack]
 
 
 def quantity_condition(name: str, value: str, alias: str) -> tuple[str, list[float | int]]:
@@ -172,7 +199,7 @@ def reference_hashes(name: str, value: str, targets: tuple[str, ...], base: str)
     if base and text.startswith(base):
         text = text[len(base) :]
     if "://" in text or text.startswith("urn:"):
-        return [hash64(text), hash64(text.split("|")[0])] if "|" in text else [hash64(text)]
+        return [hash64(text)]
     if "/" in text:
         kind, _, id = text.partition("/")
         if kind not in TYPE_NAMES:

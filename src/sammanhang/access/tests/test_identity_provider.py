@@ -1,0 +1,223 @@
+"""Logging in through an outside provider that speaks over HTTP, honestly and not."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import AsyncIterator, Callable
+from dataclasses import dataclass, field
+from typing import Any
+
+import httpx
+import pytest
+from joserfc import jwt
+from joserfc.jwk import ECKey, RSAKey
+
+from sammanhang.access.identity_provider import Provider
+
+from .identity_world import World, query, raw_token, whoami_of, world
+
+ISSUER = "https://login.example"
+NINA_HSA = "SE2321000131-P000000009999"
+
+
+@dataclass
+class Outside:
+    """An OpenID Connect provider elsewhere; `claims` and `make` say how it lies."""
+
+    key: Any = field(default_factory=lambda: RSAKey.generate_key(2048, auto_kid=True))
+    claims: dict[str, Any] = field(default_factory=dict)
+    make: Callable[[dict[str, Any]], str] | None = None
+    nonce: str = ""
+    asked: list[str] = field(default_factory=list)
+    form: dict[str, str] = field(default_factory=dict)
+    metadata: dict[str, Any] = field(default_factory=dict)
+    status: int = 200
+
+    def answer(self, request: httpx.Request) -> httpx.Response:
+        self.asked.append(request.url.path)
+        if self.status >= 500:
+            return httpx.Response(self.status)
+        if request.url.path == "/.well-known/openid-configuration":
+            document = {
+                "issuer": ISSUER,
+                "authorization_endpoint": f"{ISSUER}/authorize",
+                "token_endpoint": f"{ISSUER}/token",
+                "jwks_uri": f"{ISSUER}/jwks",
+            }
+            return httpx.Response(200, json=document | self.metadata)
+        if request.url.path == "/jwks":
+            return httpx.Response(200, json={"keys": [self.key.as_dict(private=False)]})
+        self.form = dict(httpx.QueryParams(request.content.decode()))
+        if self.status != 200:
+            return httpx.Response(self.status, json={"error": "invalid_grant"})
+        now = int(time.time())
+        claims = {
+            "iss": ISSUER, "aud": "vi", "sub": "opaque", "iat": now, "exp": now + 60,
+            "nonce": self.nonce, "acr": "http://id.sambi.se/loa/loa3", "employeeHsaId": NINA_HSA,
+        } | self.claims  # fmt: skip
+        claims = {k: v for k, v in claims.items() if v is not None}
+        token = self.make(claims) if self.make else self.sign(claims)
+        return httpx.Response(200, json={"id_token": token})
+
+    def sign(self, claims: dict[str, Any], key: Any = None, alg: str = "RS256") -> str:
+        key = key or self.key
+        return jwt.encode({"alg": alg, "kid": key.kid}, claims, key, algorithms=[alg])
+
+
+@pytest.fixture
+async def w(database: str) -> AsyncIterator[World]:
+    async with world(database, demo=False) as made:
+        yield made
+
+
+@pytest.fixture
+def outside(w: World) -> Outside:
+    there = Outside()
+    w.services.provider = Provider(
+        ISSUER, "vi", "hemligt", transport=httpx.MockTransport(there.answer)
+    )
+    return there
+
+
+async def callback(w: World, outside: Outside) -> tuple[httpx.AsyncClient, httpx.Response]:
+    browser = w.browser()
+    asked = query((await browser.get("/login")).headers["location"])
+    outside.nonce = asked["nonce"]
+    assert asked["code_challenge_method"] == "S256"
+    params = {"code": "c1", "state": asked["state"]}
+    return browser, await browser.get("/login/callback", params=params)
+
+
+async def test_staff_are_known_by_their_hsa_id(w: World, outside: Outside) -> None:
+    browser, answer = await callback(w, outside)
+    assert answer.status_code == 303, answer.text
+    me = await whoami_of(browser)
+    assert (me["id"], me["loa"]) == ("Practitioner/idt-nina", 3)
+    assert len(outside.form["code_verifier"]) >= 43
+
+
+async def test_residents_are_known_by_their_number(w: World, outside: Outside) -> None:
+    outside.claims = {"employeeHsaId": None, "personalIdentityNumber": "19420302-2381"}
+    browser, _ = await callback(w, outside)
+    assert (await whoami_of(browser))["id"] == "Patient/idt-svea"
+
+
+async def test_metadata_and_keys_are_kept_and_new_keys_found(w: World, outside: Outside) -> None:
+    await callback(w, outside)
+    await callback(w, outside)
+    assert outside.asked.count("/jwks") == 1
+    assert outside.asked.count("/.well-known/openid-configuration") == 1
+    outside.key = ECKey.generate_key("P-256", auto_kid=True)
+    outside.make = lambda claims: outside.sign(claims, alg="ES256")
+    # An unknown key makes us look again, but not at every forged token.
+    _, answer = await callback(w, outside)
+    assert answer.status_code == 400
+    w.services.provider._keys_read -= 31
+    _, answer = await callback(w, outside)
+    assert answer.status_code == 303
+
+
+async def test_what_another_provider_calls_sub_is_no_id_of_ours(w: World, outside: Outside) -> None:
+    outside.claims = {"employeeHsaId": None, "sub": "Practitioner/idt-doris"}
+    browser, answer = await callback(w, outside)
+    assert answer.status_code == 403
+    assert "Du finns inte i systemet" in answer.text
+    assert await whoami_of(browser) is None
+
+
+@pytest.mark.parametrize(
+    ("claims", "why"),
+    [
+        ({"iss": "https://other.example"}, "issuer"),
+        ({"iss": None}, "issuer"),
+        ({"aud": "other"}, "audience"),
+        ({"aud": None}, "audience"),
+        ({"aud": ["vi", "other"]}, "authorised party"),
+        ({"aud": ["vi", "other"], "azp": "other"}, "authorised party"),
+        ({"azp": "other"}, "authorised party"),
+        ({"exp": 1_700_000_000}, "expired"),
+        ({"exp": None}, "expired"),
+        ({"exp": "never"}, "expired"),
+        ({"exp": 1e300}, "expired"),
+        ({"iat": 4_000_000_000}, "issued in the future"),
+        ({"nonce": "other"}, "nonce"),
+        ({"nonce": None}, "nonce"),
+        ({"sub": ""}, "subject"),
+        ({"acr": "http://id.sambi.se/loa/loa1"}, "level of assurance"),
+        ({"acr": None}, "level of assurance"),
+        ({"acr": ["http://id.sambi.se/loa/loa3"]}, "level of assurance"),
+    ],
+)
+async def test_a_token_with_a_wrong_claim_is_refused(
+    w: World, outside: Outside, claims: dict[str, Any], why: str
+) -> None:
+    outside.claims = claims
+    browser, answer = await callback(w, outside)
+    assert answer.status_code == 400
+    assert w.traces("login")[-1]["outcome"] == why
+    assert await whoami_of(browser) is None
+
+
+def forged(outside: Outside, how: str, claims: dict[str, Any]) -> str:
+    kid = outside.key.kid
+    other = RSAKey.generate_key(2048, parameters={"kid": kid})
+    embedded = {"alg": "RS256", "jwk": other.as_dict(private=False)}
+    tokens = {
+        "alg none": raw_token({"alg": "none", "kid": kid}, claims),
+        "alg None": raw_token({"alg": "None", "kid": kid}, claims),
+        "alg of another type": raw_token({"alg": ["RS256"], "kid": kid}, claims),
+        "HS256 with the public key": raw_token(
+            {"alg": "HS256", "kid": kid}, claims, outside.key.as_pem(private=False)
+        ),
+        "another key of the same id": outside.sign(claims, other),
+        "a key of its own in the header": jwt.encode(embedded, claims, other),
+        "no signature": outside.sign(claims).rsplit(".", 1)[0] + ".",
+        "not a token": "x",
+        "not text": "å.ä.ö",
+    }
+    return tokens[how]
+
+
+HOW = (
+    "alg none", "alg None", "alg of another type", "HS256 with the public key",
+    "another key of the same id", "a key of its own in the header", "no signature", "not a token",
+    "not text",
+)  # fmt: skip
+
+
+@pytest.mark.parametrize("how", HOW)
+async def test_a_forged_token_is_refused(w: World, outside: Outside, how: str) -> None:
+    outside.make = lambda claims: forged(outside, how, claims)
+    browser, answer = await callback(w, outside)
+    assert answer.status_code == 400
+    assert w.traces("login")[-1]["outcome"] in ("algorithm", "signature", "unknown key")
+    assert await whoami_of(browser) is None
+
+
+async def test_a_refused_code_and_a_dead_provider_are_told_apart(
+    w: World, outside: Outside
+) -> None:
+    outside.status = 400
+    assert (await callback(w, outside))[1].status_code == 400
+    outside.status = 503
+    browser = w.browser()
+    w.services.provider._metadata_read = float("-inf")
+    answer = await browser.get("/login")
+    assert answer.status_code == 503
+    assert "Inloggningstjänsten svarar inte" in answer.text
+
+
+@pytest.mark.parametrize(
+    "metadata",
+    [
+        {"issuer": "https://other.example"},
+        {"token_endpoint": "http://login.example/token"},
+        {"authorization_endpoint": "javascript:alert(1)"},
+        {"jwks_uri": None},
+    ],
+)
+async def test_metadata_that_leads_astray_is_refused(
+    w: World, outside: Outside, metadata: dict[str, Any]
+) -> None:
+    outside.metadata = metadata
+    assert (await w.browser().get("/login")).status_code == 503

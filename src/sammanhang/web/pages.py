@@ -1,0 +1,121 @@
+"""The shell's own pages: start, help, choices of language and look, health."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from urllib.parse import urlsplit
+
+from starlette.responses import PlainTextResponse, RedirectResponse, Response
+
+from sammanhang.access.door import RecordRefused
+from sammanhang.kernel import clock, i18n
+from sammanhang.kernel.errors import NotFound
+from sammanhang.kernel.i18n import _, either
+
+from . import show
+from .people import Person
+from .recent import opened_lately
+from .rendering import THEMES, render
+from .routing import Visit, page
+from .unit import UnitNow, unit_now
+
+YEAR = 365 * 86400
+
+
+@dataclass(frozen=True, slots=True)
+class StartPage:
+    """What a member of staff begins with.
+
+    title   the headline
+    hello   a greeting by the time of day
+    today   the day in words
+    week    number of the week
+    unit    name of the unit
+    now     the unit's patients, visits and counts
+    lately  patients this person opened last
+    """
+
+    title: str
+    hello: str
+    today: str
+    week: int
+    unit: str
+    now: UnitNow
+    lately: list[Person]
+
+
+@dataclass(frozen=True, slots=True)
+class LimitedStartPage:
+    """What a role without record rights begins with: who they are here, and the rule's sentence."""
+
+    title: str
+    hello: str
+    today: str
+    role: str
+    unit: str
+    said: str
+    rule: str
+
+
+@page("/", access="person")
+async def start(visit: Visit) -> Response:
+    """The first page: a resident's own, or that of a role in a unit."""
+    if visit.actor.kind == "resident":
+        # The portal owns the resident's first page; it lies above the shell.
+        return RedirectResponse("/me", 303)
+    assignment = visit.actor.assignment
+    if assignment is None:
+        return RedirectResponse("/login/assignment", 303)
+    hello, today = _hello(visit.actor.name), show.long_day(clock.today())
+    try:
+        now = await unit_now(visit)
+        lately = await opened_lately(visit, 8)
+    except RecordRefused as e:
+        said = either(e.decision.sv, e.decision.en)
+        limited = LimitedStartPage(
+            _("Start"), hello, today, assignment.role_text, assignment.unit_name, said, e.decision.rule
+        )
+        return render(visit, "web/start_limited.html", limited)
+    week = show.week(clock.today())
+    return render(
+        visit, "web/start.html", StartPage(_("Start"), hello, today, week, assignment.unit_name, now, lately)
+    )
+
+
+@page("/settings/{name}/{value}", access="open")
+async def choose(visit: Visit) -> Response:
+    """Language, look and single keys: kept in a cookie, then back to where one was."""
+    name, value = visit.request.path_params["name"], visit.request.path_params["value"]
+    allowed = {"language": i18n.LANGUAGES, "theme": THEMES, "keys": ("on", "off")}
+    if value not in allowed.get(name, ()):
+        raise NotFound("There is no such choice.", "Valet finns inte.")
+    response = RedirectResponse(_back(visit), 303)
+    secure = visit.request.url.scheme == "https"
+    response.set_cookie(name, value, max_age=YEAR, samesite="lax", httponly=True, secure=secure)
+    return response
+
+
+@page("/health", access="open")
+async def health(visit: Visit) -> Response:
+    """Whether the server answers."""
+    return PlainTextResponse("ok")
+
+
+def _back(visit: Visit) -> str:
+    """The page the choice was made on, when it is one of ours."""
+    came = urlsplit(visit.request.headers.get("referer", ""))
+    if came.netloc != visit.request.url.netloc or not came.path.startswith("/") or came.path.startswith("//"):
+        return "/"
+    return came.path + (f"?{came.query}" if came.query else "")
+
+
+def _hello(name: str) -> str:
+    hour = clock.now().astimezone(clock.STOCKHOLM).hour
+    first = name.split(" ")[0] if name else ""
+    if 5 <= hour < 10:
+        words = _("God morgon, %(name)s")
+    elif hour >= 18 or hour < 5:
+        words = _("God kväll, %(name)s") if hour >= 18 else _("God natt, %(name)s")
+    else:
+        words = _("Hej, %(name)s")
+    return words % {"name": first}
