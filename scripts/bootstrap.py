@@ -179,7 +179,16 @@ def make_program() -> None:
     packages = next((VENV / "lib").glob("python3*/site-packages"))
     (packages / "sammanhang.pth").write_text(f"{ROOT / 'src'}\n", encoding="utf-8")
     program = BIN / "sammanhang"
-    program.write_text(f"#!{PYTHON}\nfrom sammanhang.cli import main\n\nmain()\n", encoding="utf-8")
+    # guarded: processes that multiprocessing spawns import this file anew
+    lines = [
+        f"#!{PYTHON}",
+        "from sammanhang.cli import main",
+        "",
+        'if __name__ == "__main__":',
+        "    main()",
+        "",
+    ]
+    program.write_text("\n".join(lines), encoding="utf-8")
     program.chmod(0o755)
 
 

@@ -12,6 +12,7 @@ from __future__ import annotations
 import io
 from collections.abc import Iterator
 from contextvars import ContextVar
+from datetime import UTC, datetime
 from functools import cache
 from pathlib import Path
 
@@ -129,12 +130,16 @@ def gather() -> None:
     for language in LANGUAGES:
         catalog = catalogue(language)
         catalog.update(now, no_fuzzy_matching=True)
+        # No dates of its own and no line numbers: the file changes only when a text does.
+        catalog.project, catalog.header_comment = "Sammanhang", "# Sammanhang, Apache-2.0"
+        catalog.creation_date = catalog.revision_date = datetime(2026, 1, 1, tzinfo=UTC)
+        catalog.last_translator = catalog.language_team = catalog.msgid_bugs_address = "Sammanhang"
+        catalog.fuzzy = False
         catalog.obsolete.clear()
         path = LOCALE / language / "messages.po"
         path.parent.mkdir(parents=True, exist_ok=True)
         with path.open("wb") as file:
-            # No dates and no line numbers: the file changes only when a text does.
-            write_po(file, catalog, width=100, omit_header=False, include_lineno=False, sort_output=True)
+            write_po(file, catalog, width=100, include_lineno=False, sort_output=True)
 
 
 if __name__ == "__main__":

@@ -91,9 +91,9 @@ def _said(o: Any) -> tuple[str, bool]:
     low, high = _limits(o)
     value = o.valueQuantity.value if o.valueQuantity is not None else None
     if codes & {"H", "HH", "HU"} or (not codes and value is not None and high is not None and value > high):
-        return _("Högre än det vanliga. Din mottagning hör av sig om något behöver göras."), True
+        return _("Högre än det vanliga. Det behöver inte vara farligt. Fråga din mottagning om du undrar."), True
     if codes & {"L", "LL", "LU"} or (not codes and value is not None and low is not None and value < low):
-        return _("Lägre än det vanliga. Din mottagning hör av sig om något behöver göras."), True
+        return _("Lägre än det vanliga. Det behöver inte vara farligt. Fråga din mottagning om du undrar."), True
     if codes & {"N"} or (value is not None and (low is not None or high is not None)):
         return _("Som det brukar vara."), False
     return "", False

@@ -105,3 +105,6 @@ TEST_MARKS = (
 )
 SEKRETESSMARKERING = coding(SECURITY_LABEL, "sekretessmarkering", "Sekretessmarkering")
 SKYDDAD_FOLKBOKFORING = coding(SECURITY_LABEL, "skyddadFolkbokforing", "Skyddad folkbokföring")
+
+STORY_TAG = Coding(system="http://sammanhang.se/fhir/tag/story", code="demo")
+"""Marks the people with a name of their own; the built-in log-in lists them first."""

@@ -25,7 +25,7 @@ from sammanhang.fhir.r4 import (
 from sammanhang.fhir.r4.practitioner import PractitionerQualification
 from sammanhang.kernel.identifiers import HSA_ID
 
-from .codes import HL7, ROLE, SE_PRACTITIONER, concept
+from .codes import HL7, ROLE, SE_PRACTITIONER, STORY_TAG, concept
 from .content import table
 from .names import draw_family, draw_given
 from .organisations import Unit, named, region
@@ -174,7 +174,9 @@ def _practitioner(person: Person) -> Practitioner:
     licences = dict.fromkeys(at.role for at in person.assignments if roles[at.role][1])
     return Practitioner(
         id=person.id,
-        meta=Meta(profile=[SE_PRACTITIONER]),
+        meta=Meta(
+            profile=[SE_PRACTITIONER], tag=[STORY_TAG] if person.id in named_people() else None
+        ),
         identifier=[
             Identifier(
                 type=concept(HL7 + "v2-0203", "PRN", "HSA-id"), system=HSA_ID, value=person.hsa

@@ -11,12 +11,12 @@ from dataclasses import dataclass
 from datetime import date
 from typing import Any
 
-from sammanhang.fhir.r4 import Reference
+from sammanhang.fhir.r4 import Patient, Reference
 from sammanhang.kernel.identifiers import PERSONNUMMER, make_personnummer
 
 from . import diseases
 from .chart import Chart
-from .codes import EMERGENCY, ICD, INPATIENT, concept
+from .codes import EMERGENCY, ICD, INPATIENT, STORY_TAG, concept
 from .days import TODAY
 from .diseases import Illness
 from .legal import consent
@@ -110,6 +110,13 @@ def cast() -> dict[str, Resident]:
 
 def stories(seed: int, size: int, *, today: date = TODAY) -> Iterator[Any]:
     """Every resource of the story people; each Patient before what belongs to it."""
+    for resource in _stories(seed, size, today):
+        if isinstance(resource, Patient):
+            resource.meta.tag = [STORY_TAG]
+        yield resource
+
+
+def _stories(seed: int, size: int, today: date) -> Iterator[Any]:
     from .greta import greta
     from .svea import svea
 

@@ -6,8 +6,8 @@ than its query.
 
 from __future__ import annotations
 
-import logging
 import itertools
+import logging
 import os
 from collections.abc import Awaitable, Callable
 from typing import Any
@@ -28,7 +28,19 @@ from sammanhang.kernel.errors import (
     Unsupported,
 )
 
-from . import binary, everything, gate, meta, metadata, read, search, transaction, validate, write
+from . import (
+    binary,
+    conditional,
+    everything,
+    gate,
+    meta,
+    metadata,
+    read,
+    search,
+    transaction,
+    validate,
+    write,
+)  # fmt: skip
 from .outcome import of_error
 from .request import FHIR_JSON, Answer, FhirRequest
 
@@ -53,7 +65,7 @@ async def bearer(services: Services, header: str | None) -> Actor:
     """The actor of a bearer token; raises `Unauthenticated`."""
     from sammanhang.access.tokens import actor_of_bearer
 
-    return await actor_of_bearer(services.database, header)
+    return await actor_of_bearer(services.database, header, services.settings)
 
 
 def fhir_app(services: Services | None = None, authenticate: Authenticate = bearer) -> Any:
@@ -100,12 +112,21 @@ async def _handle(
         scope["query_string"].decode("latin-1"), headers, receive, services.base_url + "/fhir",
         Actor("client", "client:unknown"), f"{_PROCESS}{next(_COUNT):x}",
     )  # fmt: skip
-    try:
+
+    async def work(fr: FhirRequest) -> Answer:
         if fr.path in (["metadata"], [".well-known", "smart-configuration"]):
             return await metadata.open_document(fr)
         auth = headers.get(b"authorization")
         fr.actor = await authenticate(services, auth.decode("latin-1") if auth else None)
         return await dispatch(fr)
+
+    return await answered(fr, work)
+
+
+async def answered(fr: FhirRequest, work: Callable[[FhirRequest], Awaitable[Answer]]) -> Answer:
+    """What `work` answers; every error as an OperationOutcome."""
+    try:
+        return await work(fr)
     except SammanhangError as e:
         return await _failed(fr, e)
     except psycopg.errors.QueryCanceled:
@@ -172,7 +193,7 @@ def _type(text: str) -> str:
     raise NotFound(f"'{text[:60]}' is not a resource type.", f"”{text[:60]}” är ingen resurstyp.")
 
 
-def _allowed(fr: FhirRequest, type_name: str, letter: str) -> None:
+def allowed(fr: FhirRequest, type_name: str, letter: str) -> None:
     """An API client's scopes limit what it may ask for, before anything is looked at."""
     if fr.actor.kind == "client" and not gate.may_by_scope(fr.actor.scopes, type_name, letter):
         raise Refused(
@@ -188,6 +209,8 @@ async def dispatch(fr: FhirRequest) -> Answer:
     if method == "HEAD":
         method = "GET"
     n = len(path)
+    if n != 2 or path[0] != "Binary":
+        fr.check_accept()
     if n == 0:
         if method == "POST":
             return await transaction.process(fr)
@@ -208,20 +231,22 @@ async def dispatch(fr: FhirRequest) -> Answer:
         return await _on_instance(fr, method, type_name, id)
     third = path[2]
     if third == "_history" and method == "GET":
-        _allowed(fr, type_name, "r")
+        allowed(fr, type_name, "r")
         if n == 3:
             return await read.history(fr, type_name, id)
         if n == 4:
             return await read.vread(fr, type_name, id, path[3])
     if n == 3 and third == "$everything" and type_name == "Patient" and method in ("GET", "POST"):
-        _allowed(fr, type_name, "r")
+        allowed(fr, type_name, "r")
         return await everything.everything(fr, id)
     if n == 3 and third == "$validate" and method == "POST":
+        allowed(fr, type_name, "r")
         return await validate.validate(fr, type_name, id)
     if n == 3 and third in ("$meta", "$meta-add", "$meta-delete"):
+        allowed(fr, type_name, "r" if third == "$meta" else "u")
         return await meta.meta(fr, method, type_name, id, third)
     if type_name == "Patient" and n == 3 and third in TYPE_NAMES and method == "GET":
-        _allowed(fr, third, "s")
+        allowed(fr, third, "s")
         return await search.search(fr, third, fr.pairs, patient=id)
     raise _method(fr)
 
@@ -230,14 +255,12 @@ async def _system(fr: FhirRequest, method: str) -> Answer:
     first = fr.path[0]
     if len(fr.path) == 1:
         if first == "_history" and method == "GET":
-            _allowed(fr, "*", "r")
+            allowed(fr, "*", "r")
             return await read.history(fr)
         if first == "_search" and method == "POST":
             return await search.search(fr, None, [*fr.pairs, *await fr.form()])
         if first == "metadata" and method == "GET":
             return await metadata.open_document(fr)
-        if first == "$meta" and method == "GET":
-            return await meta.used(fr)
         if first == "$validate" and method == "POST":
             return await validate.validate(fr, None, None)
     raise _method(fr)
@@ -245,19 +268,19 @@ async def _system(fr: FhirRequest, method: str) -> Answer:
 
 async def _on_type(fr: FhirRequest, method: str, type_name: str) -> Answer:
     if method == "GET":
-        _allowed(fr, type_name, "s")
+        allowed(fr, type_name, "s")
         return await search.search(fr, type_name, fr.pairs)
     if method == "POST":
-        _allowed(fr, type_name, "c")
+        allowed(fr, type_name, "c")
         if type_name == "Binary":
             return await binary.create(fr)
         return await write.create(fr, type_name)
     if method in ("PUT", "DELETE", "PATCH") and fr.query:
-        _allowed(fr, type_name, "d" if method == "DELETE" else "u")
+        allowed(fr, type_name, "d" if method == "DELETE" else "u")
         interaction = {
-            "PUT": write.update_where,
-            "DELETE": write.delete_where,
-            "PATCH": write.patch_where,
+            "PUT": conditional.update_where,
+            "DELETE": conditional.delete_where,
+            "PATCH": conditional.patch_where,
         }
         return await interaction[method](fr, type_name)
     raise _method(fr)
@@ -265,34 +288,33 @@ async def _on_type(fr: FhirRequest, method: str, type_name: str) -> Answer:
 
 async def _on_instance(fr: FhirRequest, method: str, type_name: str, id: str) -> Answer:
     if method == "GET":
-        _allowed(fr, type_name, "r")
+        allowed(fr, type_name, "r")
         if type_name == "Binary":
             return await binary.read(fr, id)
-        fr.check_accept()
         return await read.read(fr, type_name, id)
     if method == "PUT":
-        _allowed(fr, type_name, "u")
+        allowed(fr, type_name, "u")
+        if type_name == "Binary":
+            return await binary.update(fr, id)
         return await write.update(fr, type_name, id)
     if method == "DELETE":
-        _allowed(fr, type_name, "d")
+        allowed(fr, type_name, "d")
         return await write.delete(fr, type_name, id)
     if method == "PATCH":
-        _allowed(fr, type_name, "u")
+        allowed(fr, type_name, "u")
         return await write.patch(fr, type_name, id)
     raise _method(fr)
 
 
 async def _type_operation(fr: FhirRequest, method: str, type_name: str, name: str) -> Answer:
     if name == "_search" and method == "POST":
-        _allowed(fr, type_name, "s")
+        allowed(fr, type_name, "s")
         return await search.search(fr, type_name, [*fr.pairs, *await fr.form()])
     if name == "_history" and method == "GET":
-        _allowed(fr, type_name, "r")
+        allowed(fr, type_name, "r")
         return await read.history(fr, type_name)
     if name == "$validate" and method == "POST":
         return await validate.validate(fr, type_name, None)
-    if name == "$meta" and method == "GET":
-        return await meta.used(fr, type_name)
     raise _method(fr)
 
 

@@ -4,9 +4,8 @@ from __future__ import annotations
 
 import base64
 
-from sammanhang.fhir.decode import trusted
+from sammanhang.fhir.decode import encode, trusted
 from sammanhang.fhir.r4 import Binary, Reference
-from sammanhang.store.write import commit
 
 from . import read as reading
 from . import write
@@ -18,26 +17,45 @@ async def create(fr: FhirRequest) -> Answer:
 
     `X-Security-Context` names the resource whose access rules it follows.
     """
+    if await _wrapped(fr):
+        fr.headers = fr.headers | {b"content-type": b"application/fhir+json"}
+    return await write.create(fr, "Binary")
+
+
+async def update(fr: FhirRequest, id: str) -> Answer:
+    """PUT Binary/id, as `create`."""
+    if await _wrapped(fr, id):
+        fr.headers = fr.headers | {b"content-type": b"application/fhir+json"}
+    return await write.update(fr, "Binary", id)
+
+
+async def _wrapped(fr: FhirRequest, id: str | None = None) -> bool:
+    """Puts raw content in a Binary resource; False when the body is one already."""
     kind = fr.content_type()
     body = await fr.body()
     if kind in ("application/fhir+json", "application/json+fhir") or (
         kind in JSON_TYPES and b'"resourceType"' in body[:400]
     ):
-        return await write.create(fr, "Binary")
+        return False
+    if kind == "application/fhir+xml":
+        fr.check_json()
     resource = Binary(
-        contentType=kind or "application/octet-stream", data=base64.b64encode(body).decode() or None
+        id=id,
+        contentType=kind or "application/octet-stream",
+        data=base64.b64encode(body).decode() or None,
     )
     context = fr.header(b"x-security-context")
     if context:
         resource.securityContext = Reference(reference=context)
-    change = await write.prepare(fr, resource, write.new_id(), 0, "create")
-    await commit(fr.services.database, [change.row], write.trace(fr, [change]))
-    return write.answer(fr, change, 201, location=True)
+    fr._body = encode(resource)
+    return True
 
 
 async def read(fr: FhirRequest, id: str) -> Answer:
     """GET Binary/id: the content itself, unless FHIR JSON is asked for."""
     accept = (fr.header(b"accept") or "").lower()
+    if "fhir+xml" in accept or "_format" in fr.query:
+        fr.check_accept()
     answer = await reading.read(fr, "Binary", id)
     wants_resource = (
         not accept

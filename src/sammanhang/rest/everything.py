@@ -2,46 +2,62 @@
 
 from __future__ import annotations
 
-from sammanhang.fhir.dates import BEGINNING, END, bounds
+from sammanhang.fhir.dates import BEGINNING, END
+from sammanhang.fhir.decode import decode
 from sammanhang.fhir.r4 import TYPE_NAMES
 from sammanhang.kernel.errors import Invalid
 from sammanhang.store import read as store
+from sammanhang.store.search.values import interval
 from sammanhang.store.types import NAME
 
 from . import gate
 from .bundle import Writer
-from .request import Answer, FhirRequest
+from .request import Answer, FhirRequest, whole
 
 PAGE = 2000
+KNOWN = {"_type", "_since", "start", "end", "_count", "_after", "_format", "_pretty"}
+
+
+async def _parameters(fr: FhirRequest) -> dict[str, str]:
+    """The parameters of a POST: a Parameters resource, or none."""
+    if not await fr.body():
+        return {}
+    fr.check_json()
+    found: dict[str, str] = {}
+    for p in decode(await fr.body(), "Parameters").parameter or ():
+        values = [v for f in p.__struct_fields__ if f.startswith("value") and (v := getattr(p, f))]
+        found[p.name] = ",".join([*filter(None, [found.get(p.name)]), *map(str, values)])
+    return found
 
 
 async def everything(fr: FhirRequest, patient: str) -> Answer:
     """GET or POST Patient/id/$everything, with `_type`, `_since`, `start`, `end`, `_count`."""
     fr.check_accept()
     pairs = dict(fr.pairs)
+    if fr.method == "POST":
+        pairs |= await _parameters(fr)
+    if strange := set(pairs) - KNOWN:
+        raise Invalid(
+            f"$everything has no parameter '{sorted(strange)[0][:60]}'.",
+            f"$everything har ingen parameter ”{sorted(strange)[0][:60]}”.",
+        )
     types = tuple(t for t in pairs.get("_type", "").split(",") if t)
     for t in types:
         if t not in TYPE_NAMES:
             raise Invalid(f"'{t[:60]}' is not a resource type.", f"”{t[:60]}” är ingen resurstyp.")
-    try:
-        since = bounds(pairs["_since"].replace(" ", "+"))[0] if "_since" in pairs else None
-        span = None
-        if "start" in pairs or "end" in pairs:
-            span = (
-                bounds(pairs["start"])[0] if "start" in pairs else BEGINNING,
-                bounds(pairs["end"])[1] if "end" in pairs else END,
-            )
-        count = max(1, min(int(pairs.get("_count", PAGE)), PAGE))
-        after = int(pairs["_after"]) if "_after" in pairs else None
-    except (ValueError, IndexError):
-        raise Invalid(
-            "_since, start and end are dates; _count is a number.",
-            "_since, start och end är datum; _count är ett tal.",
-        ) from None
+    since = interval("_since", pairs["_since"])[0] if "_since" in pairs else None
+    span = None
+    if "start" in pairs or "end" in pairs:
+        span = (
+            interval("start", pairs["start"])[0] if "start" in pairs else BEGINNING,
+            interval("end", pairs["end"])[1] if "end" in pairs else END,
+        )
+    count = max(1, min(whole("_count", pairs.get("_count", str(PAGE))), PAGE))
+    after = whole("_after", pairs["_after"]) if "_after" in pairs else None
     scope = await gate.scope_for_search(fr, [patient])
     async with fr.services.database.reading(scope) as connection:
         rows, more = await store.everything(
-            connection, patient, gate.wall(scope),
+            connection, patient, gate.only_scopes(fr, gate.wall(scope)),
             types=types, since=since, span=span, after=after, count=count,
         )  # fmt: skip
     outcome = "ok" if rows or after is not None else "absent"
@@ -59,9 +75,9 @@ async def everything(fr: FhirRequest, patient: str) -> Answer:
         raise gate.absent("Patient", patient)
     bundle = Writer("searchset")
     path = f"Patient/{patient}/$everything"
-    bundle.link("self", fr.link(path, fr.pairs))
+    bundle.link("self", fr.link(path, [*pairs.items()]))
     if more is not None:
-        kept = [(k, v) for k, v in fr.pairs if k != "_after"]
+        kept = [(k, v) for k, v in pairs.items() if k != "_after"]
         bundle.link("next", fr.link(path, [*kept, ("_after", str(more))]))
     for number, id, body in rows:
         bundle.match(f"{fr.base}/{NAME[number]}/{id}", body)

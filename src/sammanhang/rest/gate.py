@@ -7,13 +7,52 @@ from typing import Any
 from sammanhang.access.audit import Entry
 from sammanhang.access.door import predicate
 from sammanhang.fhir.indexing import self_hash
-from sammanhang.kernel.errors import NotFound, Refused
+from sammanhang.kernel.errors import NotFound, Refused, TooLarge
 from sammanhang.kernel.owner import PROVIDER, UNIT
 from sammanhang.store.database import EVERYTHING, Scope
 from sammanhang.store.search.compile import Predicate
+from sammanhang.store.search.parse import Request
 from sammanhang.store.types import COMMON, NUMBER, table
 
 from .request import FhirRequest
+
+MOST_RECORDS = 20  # how many records one search may open
+
+
+def within_scopes(fr: FhirRequest, request: Request, wall: Predicate) -> Predicate:
+    """As `only_scopes`; raises `Refused` for a search that names other types."""
+    if fr.actor.kind != "client" or may_by_scope(fr.actor.scopes, "*", "s"):
+        return wall
+    asked = {t for c in request.criteria for _, ts in c.chain for t in ts if len(ts) == 1}
+    asked |= {t for c in request.criteria for t, _ in c.has}
+    if len(request.types) < len(NUMBER):
+        asked |= {*request.types}
+    for name in asked:
+        if not may_by_scope(fr.actor.scopes, name, "s"):
+            raise outside_scopes()
+    return only_scopes(fr, wall)
+
+
+def only_scopes(fr: FhirRequest, wall: Predicate) -> Predicate:
+    """The wall, and within it only types that an API client's scopes let it search."""
+    scopes = fr.actor.scopes
+    if fr.actor.kind != "client" or may_by_scope(scopes, "*", "s"):
+        return wall
+    numbers = ",".join(str(n) for t, n in NUMBER.items() if may_by_scope(scopes, t, "s"))
+
+    def both(alias: str) -> tuple[str, list[Any]]:
+        sql, args = wall(alias)
+        return f"({sql}) AND {alias}.type = ANY('{{{numbers}}}'::smallint[])", args
+
+    return both
+
+
+def outside_scopes() -> Refused:
+    return Refused(
+        "The token's scopes do not allow this.",
+        "Klientens behörighet räcker inte.",
+        rule="SCOPE",
+    )
 
 
 def wall(scope: Scope) -> Predicate:
@@ -76,14 +115,19 @@ async def scope_for_search(fr: FhirRequest, patients: list[str]) -> Scope:
         return EVERYTHING
     if not patients:
         return await fr.services.doors.search_scope(fr.actor)
+    if len(patients) > MOST_RECORDS:
+        raise TooLarge(
+            f"At most {MOST_RECORDS} patients in one search.",
+            f"Högst {MOST_RECORDS} patienter i en sökning.",
+        )
     scopes = []
-    for patient in patients[:20]:
+    for patient in patients:
         record = await fr.services.doors.open_record(fr.actor, patient, request=fr.id)
         scopes.append(record.scope)
     first = scopes[0]
     return Scope(
         register=True,
-        patients=tuple(self_hash("Patient", p) for p in patients[:20]),
+        patients=tuple(self_hash("Patient", p) for p in patients),
         providers=tuple(set.intersection(*(set(s.providers) for s in scopes))),
         hidden_units=tuple({u for s in scopes for u in s.hidden_units}),
         hidden_labels=first.hidden_labels,
@@ -137,6 +181,22 @@ async def may_write(
             raise Refused("You may read but not write.", "Du får läsa men inte skriva.", rule="R2")
     set_tags(resource, actor.assignment.provider, actor.assignment.unit)
     return actor.assignment.provider, actor.assignment.unit
+
+
+def may_change(fr: FhirRequest, body: bytes, type_name: str) -> None:
+    """What one care provider wrote, another does not change (PDL 3:14); raises `Refused`."""
+    if fr.actor.everything or type_name in COMMON or type_name == "Patient":
+        return
+    from sammanhang.fhir.decode import trusted
+
+    own = fr.actor.assignment.provider if fr.actor.assignment else fr.actor.provider
+    provider, _ = tags(trusted(body, type_name))
+    if own is None or provider != own:
+        raise Refused(
+            "The resource belongs to another care provider.",
+            "Resursen tillhör en annan vårdgivare.",
+            rule="R2",
+        )
 
 
 def tags(resource: Any) -> tuple[str | None, str | None]:

@@ -8,7 +8,7 @@ import msgspec
 
 from sammanhang.fhir.decode import decode, encode, raw
 from sammanhang.fhir.r4 import Meta
-from sammanhang.kernel.errors import Invalid, Unsupported
+from sammanhang.kernel.errors import Conflict, Invalid, PreconditionFailed, Unsupported
 from sammanhang.store import read as store
 from sammanhang.store.write import commit
 
@@ -43,16 +43,25 @@ async def meta(fr: FhirRequest, method: str, type_name: str, id: str, name: str)
     given = next((p.valueMeta for p in parameters.parameter or () if p.name == "meta"), None)
     if given is None:
         raise Invalid("The parameter 'meta' is missing.", "Parametern ”meta” saknas.")
-    found = await write.current(fr, type_name, id)
-    if found is None:
-        raise gate.absent(type_name, id)
     from sammanhang.fhir.decode import trusted
 
-    resource = trusted(found.body or b"", type_name)
-    resource.meta = _changed(resource.meta or Meta(), given, add=name == "$meta-add")
-    change = await write.prepare(fr, resource, id, found.version, "update")
-    await commit(fr.services.database, [change.row], write.trace(fr, [change]))
-    return Answer(200, _parameters(raw(encode(resource)).get("meta", {})))
+    for _ in range(write.TRIES):
+        found = await write.current(fr, type_name, id)
+        if found is None:
+            raise gate.absent(type_name, id)
+        gate.may_change(fr, found.body or b"", type_name)
+        resource = trusted(found.body or b"", type_name)
+        resource.meta = _changed(resource.meta or Meta(), given, add=name == "$meta-add")
+        change = await write.prepare(fr, resource, id, found.version, "update")
+        try:
+            await commit(fr.services.database, [change.row], write.trace(fr, [change]))
+        except PreconditionFailed:
+            await write.pause()
+            continue
+        return Answer(200, _parameters(raw(encode(resource)).get("meta", {})))
+    raise Conflict(
+        "Too many change it at once; try again.", "För många ändrar samtidigt; försök igen."
+    )
 
 
 def _changed(meta: Any, given: Any, *, add: bool) -> Any:
@@ -73,9 +82,3 @@ def _changed(meta: Any, given: Any, *, add: bool) -> Any:
                 kept = [k for k in kept if k not in same]
         setattr(meta, name, kept or None)
     return meta
-
-
-async def used(fr: FhirRequest, type_name: str | None = None) -> Answer:
-    """GET $meta on a type or the base: the profiles this server knows of for it, none counted."""
-    await fr.services.audit.record(gate.entry(fr, "read", f"{type_name or ''}/$meta"))
-    return Answer(200, _parameters({}))

@@ -24,7 +24,7 @@ async def open_document(fr: FhirRequest) -> Answer:
     if fr.path[-1] == "smart-configuration":
         from sammanhang.access.clients import smart_configuration
 
-        document = smart_configuration(fr.services.base_url)
+        document = smart_configuration(fr.services.base_url, demo=fr.services.settings.demo)
         return Answer(200, json.dumps(document).encode(), [(b"content-type", b"application/json")])
     fr.check_accept()
     return Answer(200, statement(fr.base, fr.services.base_url))

@@ -7,11 +7,15 @@ from typing import Any
 
 import jsonpatch
 import jsonpointer
+import msgspec
 
 from sammanhang.fhir.decode import raw
 from sammanhang.fhir.fhirpath import evaluate
-from sammanhang.kernel.errors import Invalid, Unprocessable
+from sammanhang.kernel.errors import Invalid, TooLarge, Unprocessable
 
+MOST_OPERATIONS = 1000
+LARGEST = 32 * 1024 * 1024
+_encoder = msgspec.json.Encoder(decimal_format="number")
 Place = tuple[Any, Any]  # a container and the key or index of the value in it
 
 
@@ -20,12 +24,17 @@ def apply(document: dict[str, Any], patch: bytes, kind: str) -> dict[str, Any]:
     does not fit the document; the document given may then be half changed and must be dropped."""
     try:
         instructions = raw(patch)
-    except ValueError as e:
+    except (ValueError, RecursionError) as e:
         raise Invalid(f"The patch is not JSON: {e}", f"Ändringen är inte JSON: {e}") from None
     if kind == "application/json-patch+json" or isinstance(instructions, list):
         return json_patch(document, instructions)
     if isinstance(instructions, dict) and instructions.get("resourceType") == "Parameters":
-        return fhirpath_patch(document, instructions)
+        try:
+            return fhirpath_patch(document, instructions)
+        except (TypeError, KeyError, ValueError, AttributeError, IndexError, RecursionError) as e:
+            raise _bad(
+                f"Ändringen går inte att göra: {e}", f"The patch does not fit: {e}"
+            ) from None
     raise Invalid(
         "A patch is a JSON Patch list or a Parameters resource.",
         "En ändring är en JSON Patch-lista eller en Parameters-resurs.",
@@ -36,8 +45,17 @@ def json_patch(document: dict[str, Any], operations: Any) -> dict[str, Any]:
     """Applies RFC 6902 operations, all or none."""
     if not isinstance(operations, list):
         raise Invalid("A JSON Patch is a list.", "En JSON Patch är en lista.")
+    if len(operations) > MOST_OPERATIONS:
+        raise Invalid(
+            f"At most {MOST_OPERATIONS} operations.", f"Högst {MOST_OPERATIONS} operationer."
+        )
+    result: Any = document
     try:
-        result = jsonpatch.JsonPatch(operations).apply(document)
+        for operation in operations:
+            result = jsonpatch.JsonPatch([operation]).apply(result, in_place=True)
+            # copies of copies double: a short patch must not fill the memory
+            if operation.get("op") == "copy" and len(_encoder.encode(result)) > LARGEST:
+                raise TooLarge("The patch makes the resource too large.", "Ändringen blir för stor.")
     except jsonpatch.JsonPatchTestFailed as e:
         raise Unprocessable(
             f"A test in the patch failed: {e}", f"Ett test i ändringen föll: {e}"
@@ -47,6 +65,10 @@ def json_patch(document: dict[str, Any], operations: Any) -> dict[str, Any]:
         jsonpointer.JsonPointerException,
         TypeError,
         KeyError,
+        ValueError,
+        AttributeError,
+        IndexError,
+        RecursionError,
     ) as e:
         raise Unprocessable(
             f"The patch does not fit: {e}", f"Ändringen går inte att göra: {e}"
@@ -154,11 +176,7 @@ def places(document: dict[str, Any], path: str) -> list[Place]:
             continue
         where = _WHERE.match(step)
         if where:
-            found = [
-                (c, k)
-                for c, k in found
-                if evaluate(where[1], c[k], {"resource": document}) == [True]
-            ]
+            found = [(c, k) for c, k in found if _meets(where[1], c[k], document)]
             continue
         if step in ("first()", "last()"):
             found = found[:1] if step == "first()" else found[-1:]
@@ -189,6 +207,16 @@ def places(document: dict[str, Any], path: str) -> list[Place]:
             n = int(simple[2])
             found = found[n : n + 1]
     return found
+
+
+def _meets(expression: str, value: Any, document: dict[str, Any]) -> bool:
+    try:
+        return evaluate(expression, value, {"resource": document}) == [True]
+    except Exception as e:  # whatever a malformed expression makes of the evaluator
+        raise _bad(
+            f"Villkoret ”{expression[:80]}” går inte att läsa.",
+            f"The condition '{expression[:80]}' cannot be read.",
+        ) from e
 
 
 def _member(node: dict[str, Any], name: str) -> str | None:

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from typing import Any
 
-from sammanhang.fhir.dates import bounds
 from sammanhang.kernel.errors import Gone, Invalid
 from sammanhang.store import read as store
+from sammanhang.store.search.values import interval
 
 from . import gate
 from .bundle import Writer
-from .request import Answer, FhirRequest, not_modified, versioned
+from .request import Answer, FhirRequest, not_modified, versioned, whole
 from .summary import shorten
 
 
@@ -61,7 +61,7 @@ def patient_in(body: bytes) -> str | None:
 
 async def vread(fr: FhirRequest, type_name: str, id: str, version: str) -> Answer:
     """GET Type/id/_history/version."""
-    if not version.isdigit() or len(version) > 9:
+    if not (version.isascii() and version.isdigit()) or len(version) > 9:
         raise gate.absent(type_name, f"{id}/_history/{version[:40]}")
     scope = await gate.scope_for(fr, type_name, id)
     async with fr.services.database.reading(scope) as connection:
@@ -80,23 +80,23 @@ async def vread(fr: FhirRequest, type_name: str, id: str, version: str) -> Answe
 
 def _times(pairs: dict[str, str]) -> dict[str, Any]:
     out: dict[str, Any] = {}
-    try:
-        if "_since" in pairs:
-            out["since"] = bounds(pairs["_since"].replace(" ", "+"))[0]
-        if "_at" in pairs:
-            out["at"] = bounds(pairs["_at"].replace(" ", "+"))[1]
-        if "_count" in pairs:
-            out["count"] = max(1, min(int(pairs["_count"]), 1000))
-        if "_before" in pairs:
-            out["before"] = int(pairs["_before"])
-    except (ValueError, IndexError):
+    if "_since" in pairs:
+        out["since"] = interval("_since", pairs["_since"])[0]
+    if "_at" in pairs:
+        out["at"] = interval("_at", pairs["_at"])[1]
+    if "_count" in pairs:
+        out["count"] = max(1, min(whole("_count", pairs["_count"]), 1000))
+    if "_before" in pairs:
+        out["before"] = whole("_before", pairs["_before"])
+    if strange := set(pairs) - _HISTORY:
+        name = sorted(strange)[0][:60]
         raise Invalid(
-            "_since and _at are times, _count is a number.",
-            "_since och _at är tider, _count ett tal.",
-        ) from None
+            f"A history has no parameter '{name}'.", f"En historik har ingen parameter ”{name}”."
+        )
     return out
 
 
+_HISTORY = {"_since", "_at", "_count", "_before", "_format", "_pretty"}
 _METHOD = {1: "POST", 2: "PUT", 3: "DELETE"}
 
 

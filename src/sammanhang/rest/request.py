@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Awaitable, Callable, MutableMapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
-from functools import lru_cache
 from email.utils import format_datetime, parsedate_to_datetime
+from functools import lru_cache
 from typing import Any
 from urllib.parse import parse_qsl, urlencode
 
@@ -99,6 +99,12 @@ class FhirRequest:
         """The pairs of a form body (search by POST)."""
         try:
             text = (await self.body()).decode("utf-8")
+            if text and self.content_type() != "application/x-www-form-urlencoded":
+                raise Unsupported(
+                    "A search by POST is sent as application/x-www-form-urlencoded.",
+                    "En sökning med POST skickas som application/x-www-form-urlencoded.",
+                    status=415,
+                )
             return parse_qsl(text, keep_blank_values=True, max_num_fields=200, errors="strict")
         except ValueError:
             raise Invalid("The form cannot be read.", "Formuläret går inte att läsa.") from None
@@ -166,13 +172,21 @@ def not_modified(fr: FhirRequest, version: int, updated: datetime) -> bool:
     return False
 
 
+def whole(name: str, text: str) -> int:
+    """A whole number that fits the database, of either sign; raises `Invalid`."""
+    digits = text.removeprefix("-")
+    if not (digits.isascii() and digits.isdigit() and len(digits) < 20):
+        raise Invalid(f"{name} must be a whole number.", f"{name} ska vara ett heltal.")
+    return max(-(2**63), min(int(text), 2**63 - 1))
+
+
 def version_wanted(fr: FhirRequest) -> int | None:
     """The version in If-Match; None without one. Raises `Invalid` when it is not a version tag."""
     tag = fr.header(b"if-match")
     if tag is None or tag.strip() == "*":
         return None
     text = tag.strip().removeprefix("W/").strip('"')
-    if not text.isdigit() or len(text) > 9:
+    if not (text.isascii() and text.isdigit()) or len(text) > 9:
         raise Invalid('If-Match is written W/"3".', 'If-Match skrivs W/"3".')
     return int(text)
 

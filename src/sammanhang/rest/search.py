@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+from urllib.parse import urlencode
+
 from sammanhang.fhir.decode import encode
 from sammanhang.fhir.r4 import TYPE_NAMES
 from sammanhang.store.search.parse import Criterion, Request, fault, parse, unescape
+from sammanhang.store.search.page import Page
 from sammanhang.store.search.run import run
 from sammanhang.store.types import NUMBER
 from sammanhang.terminology.lookup import expand
@@ -31,9 +34,7 @@ async def search(
         patients = [patient]
     scope = await gate.scope_for_search(fr, patients)
     settings = fr.services.settings
-    wall = gate.wall(scope)
-    if patient is not None:
-        wall = _in_compartment(wall, patient)
+    wall = gate.within_scopes(fr, request, gate.wall(scope))
     async with fr.services.database.reading(scope) as connection:
         page = await run(
             connection,
@@ -42,18 +43,24 @@ async def search(
             base=fr.base + "/",
             expand=expand,
             max_includes=settings.max_includes,
+            compartment=patient,
         )
     path = f"Patient/{patient}/{type_name}" if patient else (type_name or "")
     await fr.services.audit.record(
         gate.entry(
             fr,
             "search",
-            f"{path}?{fr.query}" if fr.query else path,
+            f"{path}?{_asked(fr, pairs)}" if pairs else path,
             patient=patients[0] if len(patients) == 1 else None,
             count=len(page.hits),
         )
     )
     return Answer(200, _bundle(fr, path, request, page))
+
+
+def _asked(fr: FhirRequest, pairs: list[tuple[str, str]]) -> str:
+    """The parameters as the trace keeps them, those of a form too."""
+    return (fr.query if fr.method != "POST" else urlencode(pairs))[:4000]
 
 
 def understood(fr: FhirRequest, type_name: str | None, pairs: list[tuple[str, str]]) -> Request:
@@ -98,27 +105,7 @@ def _patients_of(c: Criterion) -> list[str]:
     return out
 
 
-def _in_compartment(wall: gate.Predicate, patient: str) -> gate.Predicate:
-    from sammanhang.fhir.indexing import self_hash
-
-    me = self_hash("Patient", patient)
-
-    def both(alias: str) -> tuple[str, list[object]]:
-        sql, args = wall(alias)
-        if alias != "r":
-            return sql, args
-        return (
-            f"({alias}.patient = %s OR {alias}.also @> %s::bigint[]) AND {sql}",
-            [me, "{%d}" % me, *args],
-        )
-
-    return both
-
-
-def _bundle(fr: FhirRequest, path: str, request: Request, page: object) -> bytes:
-    from sammanhang.store.search.run import Page
-
-    assert isinstance(page, Page)
+def _bundle(fr: FhirRequest, path: str, request: Request, page: Page) -> bytes:
     bundle = Writer("searchset")
     bundle.link("self", fr.link(path, request.used))
     if page.next is not None:

@@ -30,50 +30,53 @@ def _structures() -> dict[str, Any]:
 
 @cache
 def members(type_name: str) -> tuple[frozenset[str], frozenset[str], frozenset[str]]:
-    """(summary, mandatory, modifier-free text members) of a type: names of its top members."""
-    summary, mandatory = set(), set()
+    """(summary, mandatory, choice members) of a type: names of its top members."""
+    summary, mandatory, choices = set(), set(), set()
     for e in _structures()[_BASE + type_name]["elements"]:
         parts = e["path"].split(".")
         if len(parts) != 2:
             continue
         name = parts[1].removesuffix("[x]")
+        if name != parts[1]:
+            choices.add(name)
         if e.get("isSummary"):
             summary.add(name)
         if e.get("min", 0) > 0:
             mandatory.add(name)
-    return frozenset(summary), frozenset(mandatory), frozenset({"text", "id", "meta"})
+    return frozenset(summary), frozenset(mandatory), frozenset(choices)
 
 
-def _keeps(name: str, wanted: frozenset[str] | set[str]) -> bool:
+def _keeps(name: str, wanted: frozenset[str] | set[str], choices: frozenset[str]) -> bool:
     plain = name.lstrip("_")
     if plain in wanted:
         return True
     # a choice element: value[x] is written valueQuantity
     return any(
-        plain.startswith(w) and plain[len(w) : len(w) + 1].isupper()
-        for w in wanted
-        if len(w) < len(plain)
+        plain.startswith(c) and plain[len(c) : len(c) + 1].isupper() for c in wanted & choices
     )
 
 
 def shorten(body: bytes, type_name: str, query: dict[str, str]) -> bytes:
     """The body with only what `_elements` or `_summary` asks for, tagged SUBSETTED."""
-    summary, mandatory, texts = members(type_name)
+    summary, mandatory, choices = members(type_name)
     kind = query.get("_summary")
     if query.get("_elements"):
-        wanted = {e.strip().split(".")[-1] for e in query["_elements"].split(",")} | mandatory
+        wanted = {
+            e.strip().removeprefix(type_name + ".").split(".")[0].removesuffix("[x]")
+            for e in query["_elements"].split(",")
+        } | mandatory
         wanted |= {"id", "meta", "resourceType"}
     elif kind == "true":
         wanted = set(summary | mandatory) | {"resourceType", "id", "meta"}
     elif kind == "text":
-        wanted = set(texts | mandatory) | {"resourceType"}
+        wanted = set(mandatory) | {"resourceType", "id", "meta", "text"}
     elif kind == "data":
         document = raw(body)
         document.pop("text", None)
         return _mark(document)
     else:
         return body
-    document = {k: v for k, v in raw(body).items() if _keeps(k, wanted)}
+    document = {k: v for k, v in raw(body).items() if _keeps(k, wanted, choices)}
     return _mark(document)
 
 

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass, field
 from typing import Any
 from urllib.parse import unquote
 
 import msgspec
+import psycopg
 
-from sammanhang.fhir.decode import decode, encode
+from sammanhang.fhir.decode import encode, raw
 from sammanhang.fhir.r4 import TYPE_NAMES
 from sammanhang.kernel.errors import (
     Conflict,
@@ -18,215 +18,126 @@ from sammanhang.kernel.errors import (
     NotFound,
     PreconditionFailed,
     SammanhangError,
-    TooLarge,
     Unprocessable,
 )
 from sammanhang.store.write import commit
 
-from . import write
+from . import conditional, write
 from .bundle import Writer
-from .outcome import of_error, outcome
-from .request import Answer, FhirRequest
+from .entries import Item, LightEntry, bundle_of, fault, inner, item_of, located
+from .outcome import outcome
+from .request import Answer, FhirRequest, version_wanted
 
-
-class LightRequest(msgspec.Struct):
-    """Bundle.entry.request, as far as processing needs it."""
-
-    method: str
-    url: str
-    ifNoneMatch: str | None = None
-    ifModifiedSince: str | None = None
-    ifMatch: str | None = None
-    ifNoneExist: str | None = None
-
-
-class LightEntry(msgspec.Struct):
-    """An entry whose resource is still bytes: each is decoded once, when its references are final."""
-
-    fullUrl: str | None = None
-    resource: msgspec.Raw = msgspec.Raw(b"")
-    request: LightRequest | None = None
-
-
-class LightBundle(msgspec.Struct):
-    resourceType: str
-    type: str | None = None
-    entry: list[LightEntry] = []
-
-
-_light = msgspec.json.Decoder(LightBundle)
 _REFERENCE = re.compile(
-    rb'"(reference|valueUri|valueUrl|valueUuid|valueOid|valueCanonical)"(\s*:\s*)"([^"\\]+)"'
+    rb'"(reference|url|valueUri|valueUrl|valueUuid|valueOid)"(\s*:\s*)"([^"\\]+)"'
 )
-METHODS = ("DELETE", "POST", "PUT", "PATCH", "GET", "HEAD")
-
-
-@dataclass
-class Item:
-    """One entry in work."""
-
-    number: int
-    entry: LightEntry
-    method: str
-    type: str
-    id: str | None
-    query: str
-    change: write.Change | None = None
-    existing: Any = None
-    was: bool = False
-    new_id: str | None = None
-    body: bytes = b""
-    headers: dict[bytes, bytes] = field(default_factory=dict)
-
-    @property
-    def at(self) -> str:
-        return f"Bundle.entry[{self.number}]"
-
-
-def _fault(at: str, sv: str, en: str, code: str = "invalid") -> Invalid:
-    return Invalid(en, sv, issues=(Issue(code, at, sv, en),))
+_ESCAPED = re.compile(rb'"reference"\s*:\s*"[^"]*\\')
+_LETTERS = {"POST": "c", "PUT": "u", "PATCH": "u", "DELETE": "d"}
+_encoder = msgspec.json.Encoder(decimal_format="number")
 
 
 async def process(fr: FhirRequest) -> Answer:
     """POST to the base: a Bundle of type batch or transaction."""
     fr.check_json()
     fr.check_accept()
-    body = await fr.body()
-    try:
-        bundle = _light.decode(body)
-    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
-        decode(body, "Bundle")  # says everything that is wrong
-        raise _fault("Bundle", "Bundle går inte att läsa.", "The Bundle cannot be read.") from None
-    if bundle.resourceType != "Bundle" or bundle.type not in ("batch", "transaction"):
-        raise _fault(
-            "Bundle.type",
-            "Hit skickas en Bundle av typen batch eller transaction.",
-            "A Bundle of type batch or transaction is expected here.",
-        )
-    limit = fr.services.settings.max_bundle_entries
-    if len(bundle.entry) > limit:
-        raise TooLarge(f"At most {limit} entries.", f"Högst {limit} poster.")
-    items = [_item(fr, i, e) for i, e in enumerate(bundle.entry)]
+    bundle = bundle_of(await fr.body(), fr.services.settings.max_bundle_entries)
     if bundle.type == "batch":
-        return await _batch(fr, items)
-    return await _transaction(fr, items)
+        return await _batch(fr, bundle.entry)
+    return await _transaction(fr, [item_of(fr, i, e) for i, e in enumerate(bundle.entry)])
 
 
-def _item(fr: FhirRequest, number: int, entry: LightEntry) -> Item:
-    at = f"Bundle.entry[{number}]"
-    if entry.request is None:
-        raise _fault(at, "Posten saknar request.", "The entry has no request.", "required")
-    method = entry.request.method
-    if method not in METHODS:
-        raise _fault(
-            f"{at}.request.method",
-            f"Okänd metod ”{method[:20]}”.",
-            f"Unknown method '{method[:20]}'.",
-        )
-    url = entry.request.url.removeprefix(fr.base).lstrip("/")
-    path, _, query = url.partition("?")
-    parts = [unquote(p) for p in path.split("/") if p]
-    if method in ("POST", "PUT", "PATCH", "DELETE"):
-        if not parts or parts[0] not in TYPE_NAMES or len(parts) > 2:
-            raise _fault(
-                f"{at}.request.url",
-                f"”{url[:80]}” är ingen giltig adress.",
-                f"'{url[:80]}' is not a valid URL.",
-            )
-        if method in ("POST", "PUT", "PATCH") and not bytes(entry.resource):
-            raise _fault(
-                f"{at}.resource", "Posten saknar resurs.", "The entry has no resource.", "required"
-            )
-    item = Item(
-        number,
-        entry,
-        method,
-        parts[0] if parts else "",
-        parts[1] if len(parts) > 1 else None,
-        query,
-    )
-    if bytes(entry.resource):
-        item.body = bytes(entry.resource)
-    r = entry.request
-    for name, value in (
-        (b"if-match", r.ifMatch), (b"if-none-match", r.ifNoneMatch),
-        (b"if-none-exist", r.ifNoneExist), (b"if-modified-since", r.ifModifiedSince),
-    ):  # fmt: skip
-        if value is not None:
-            item.headers[name] = value.encode("latin-1", "replace")
-    return item
-
-
-def _inner(fr: FhirRequest, item: Item) -> FhirRequest:
-    """The entry as a request of its own."""
-    url = (item.entry.request.url if item.entry.request else "").removeprefix(fr.base).lstrip("/")
-    path, _, query = url.partition("?")
-    headers = {
-        k: v for k, v in fr.headers.items() if k in (b"prefer", b"accept-language")
-    } | item.headers
-    headers[b"content-type"] = b"application/fhir+json"
-    made = FhirRequest(
-        fr.services, item.method, [unquote(p) for p in path.split("/") if p], query, headers,
-        fr.receive, fr.base, fr.actor, fr.id,
-    )  # fmt: skip
-    made._body = item.body
-    if item.method == "PATCH" and b'"Binary"' in item.body[:200]:
-        made._body = _patch_in_binary(item)
-        made.headers[b"content-type"] = b"application/json-patch+json"
-    return made
-
-
-def _patch_in_binary(item: Item) -> bytes:
-    """A JSON Patch travels in a bundle as a Binary resource."""
-    import base64
-
-    binary = decode(item.body, "Binary")
-    return base64.b64decode(binary.data or "")
-
-
-async def _batch(fr: FhirRequest, items: list[Item]) -> Answer:
+async def _batch(fr: FhirRequest, entries: list[LightEntry]) -> Answer:
     """Each entry on its own; a fault in one is that entry's answer."""
-    from .app import dispatch
+    from .app import answered, dispatch
 
     out = Writer("batch-response")
-    for item in items:
-        inner = _inner(fr, item)
+    for number, entry in enumerate(entries):
+        one = fr
         try:
-            a = await dispatch(inner)
+            one = inner(fr, item_of(fr, number, entry))
         except SammanhangError as e:
-            out.response(str(e.status), outcome=of_error(e, fr.swedish))
-            continue
-        _respond(out, a, fr.preference("return"))
+            error = e
+
+            async def fails(_: FhirRequest, error: SammanhangError = error) -> Answer:
+                raise error
+
+            a = await answered(one, fails)
+        else:
+            a = await answered(one, dispatch)
+        respond(out, a)
     return Answer(200, out.done())
 
 
-def _respond(out: Writer, a: Answer, prefer: str | None) -> None:
+def respond(out: Writer, a: Answer) -> None:
+    """An answer as an entry."""
     headers = dict(a.headers)
     etag = headers.get(b"etag", b"").decode().removeprefix('W/"').rstrip('"')
+    body = a.body if a.status not in (204, 304) else None
     out.response(
         str(a.status),
         location=headers[b"location"].decode() if b"location" in headers else None,
         version=int(etag) if etag.isdigit() else None,
-        body=a.body if a.status != 304 else None,
+        body=body if a.status < 400 else None,
+        outcome=body if a.status >= 400 else None,
     )
 
 
 async def _transaction(fr: FhirRequest, items: list[Item]) -> Answer:
     """All or nothing: ids first, then references, then every change in one commit, then the reads."""
+    from .app import allowed
+
+    conditions = []
+    for item in items:
+        if item.method in _LETTERS:
+            try:
+                allowed(fr, item.type, _LETTERS[item.method])
+            except SammanhangError as e:
+                raise located(item, e) from None
+        if item.method == "POST" and item.entry.request and item.entry.request.ifNoneExist:
+            conditions.append((item.type, item.entry.request.ifNoneExist))
+        elif item.method == "PUT" and item.id is None:
+            conditions.append((item.type, item.query))
+    await _reads(fr, items)
+    for tried in range(write.TRIES):
+        try:
+            if conditions:
+                async with conditional.line(fr, conditions) as here:
+                    changes = await _changes(fr, items)
+                    if changes:
+                        await conditional.commit_in_line(fr, here, changes)
+            else:
+                changes = await _changes(fr, items)
+                if changes:
+                    rows = [c.row for c in changes]
+                    await commit(fr.services.database, rows, write.trace(fr, changes))
+            break
+        except (Conflict, NotFound, psycopg.errors.DeadlockDetected) as e:
+            if tried == write.TRIES - 1 or getattr(e, "issues", None):
+                raise  # the entry's own fault, not others' getting between
+            if any(i.entry.request and i.entry.request.ifMatch for i in items):
+                raise
+            await write.pause()
+    return Answer(200, await _answers(fr, items))
+
+
+async def _changes(fr: FhirRequest, items: list[Item]) -> list[write.Change]:
+    """Every change of a transaction, prepared against what is stored now."""
     moved: dict[str, str] = {}
     targets: set[tuple[str, str]] = set()
     for item in items:
+        item.existing, item.change, item.new_id, item.was = None, None, None, False
+        item.found = item.id
         if item.method == "POST":
             await _place_post(fr, item, moved)
         elif item.method in ("PUT", "PATCH", "DELETE"):
             await _place_change(fr, item, moved)
-            if item.id is not None:
-                key = (item.type, item.id)
+            if item.found is not None:
+                key = (item.type, item.found)
                 if key in targets:
-                    raise _fault(
+                    raise fault(
                         item.at,
-                        f"{item.type}/{item.id} ändras två gånger.",
-                        f"{item.type}/{item.id} is changed twice.",
+                        f"{item.type}/{item.found} ändras två gånger.",
+                        f"{item.type}/{item.found} is changed twice.",
                     )
                 targets.add(key)
     changes: list[write.Change] = []
@@ -236,58 +147,41 @@ async def _transaction(fr: FhirRequest, items: list[Item]) -> Answer:
                 try:
                     change = await _change(fr, item, moved)
                 except SammanhangError as e:
-                    raise _located(item, e) from None
+                    raise located(item, e) from None
                 if change is not None:
                     item.change = change
                     changes.append(change)
-    if changes:
-        await commit(fr.services.database, [c.row for c in changes], write.trace(fr, changes))
-    return Answer(200, await _answers(fr, items))
-
-
-def _located(item: Item, e: SammanhangError) -> SammanhangError:
-    """The same error, its issues placed in the bundle."""
-    issues = e.issues or (Issue(e.code, "", e.sv, e.en),)
-    placed = []
-    for i in issues:
-        _, dot, rest = i.expression.partition(".")
-        placed.append(
-            Issue(
-                i.code,
-                f"{item.at}.resource{dot}{rest}" if i.expression else item.at,
-                i.sv,
-                i.en,
-                i.severity,
-            )
-        )
-    e.issues = tuple(placed)
-    return e
+    return changes
 
 
 async def _place_post(fr: FhirRequest, item: Item, moved: dict[str, str]) -> None:
     """Allots an id, or finds what If-None-Exist names."""
     condition = item.entry.request.ifNoneExist if item.entry.request else None
     if condition:
-        found = await write.matches(fr, item.type, condition)
-        if len(found) > 1:
-            raise _located(
-                item,
-                PreconditionFailed(
-                    "The condition matches several.", "Villkoret stämmer in på flera."
-                ),
-            )
+        found = await _matches(fr, item, condition)
         if found:
             item.existing = found[0]
     item.new_id = item.existing.id if item.existing is not None else write.new_id()
     _moves(item, f"{item.type}/{item.new_id}", moved)
 
 
+async def _matches(fr: FhirRequest, item: Item, condition: str) -> list[Any]:
+    """The one resource a condition means, or none; several are a fault of the entry."""
+    try:
+        found = await conditional.matches(fr, item.type, condition)
+        if len(found) > 1:
+            raise await conditional.several(fr, item.type, condition)
+    except SammanhangError as e:
+        raise located(item, e) from None
+    return found
+
+
 def _moves(item: Item, to: str, moved: dict[str, str]) -> None:
     full = item.entry.fullUrl
     if not full:
         return
-    if full in moved and moved[full] != to:
-        raise _fault(
+    if full in moved:
+        raise fault(
             f"{item.at}.fullUrl", "fullUrl används två gånger.", "The fullUrl is used twice."
         )
     moved[full] = to
@@ -298,93 +192,103 @@ def _moves(item: Item, to: str, moved: dict[str, str]) -> None:
 
 async def _place_change(fr: FhirRequest, item: Item, moved: dict[str, str]) -> None:
     """Finds the one resource a conditional change means."""
-    if item.id is None:
+    if item.found is None:
         if not item.query:
-            raise _fault(
+            raise fault(
                 f"{item.at}.request.url",
                 "Id eller villkor saknas.",
                 "An id or a condition is needed.",
             )
-        found = await write.matches(fr, item.type, item.query)
-        if len(found) > 1:
-            raise _located(
-                item,
-                PreconditionFailed(
-                    "The condition matches several.", "Villkoret stämmer in på flera."
-                ),
-            )
+        found = await _matches(fr, item, item.query)
         if found:
-            item.id = found[0].id
+            item.found = found[0].id
         elif item.method == "PUT":
-            item.new_id = write.new_id()
+            item.found = _own_id(item)
+            item.new_id = item.found or write.new_id()
     if item.method == "PUT":
-        _moves(item, f"{item.type}/{item.id or item.new_id}", moved)
+        _moves(item, f"{item.type}/{item.found or item.new_id}", moved)
+
+
+def _own_id(item: Item) -> str | None:
+    try:
+        id = raw(item.body).get("id")
+    except (ValueError, AttributeError):
+        return None  # decoding says what is wrong
+    return id if isinstance(id, str) else None
 
 
 async def _change(fr: FhirRequest, item: Item, moved: dict[str, str]) -> write.Change | None:
     if item.method == "DELETE":
-        if item.id is None:
+        if item.found is None:
             return None
-        found = await write.current(fr, item.type, item.id)
-        return await write.erase(fr, found) if found is not None else None
-    inner = _inner(fr, item)
+        found = await write.current(fr, item.type, item.found)
+        if found is None:
+            return None
+        _check_version(fr, item, found.version)
+        return await write.erase(fr, found)
+    one = inner(fr, item)
     if item.method == "PATCH":
-        if item.id is None:
+        if item.found is None:
             raise NotFound("Nothing matches the condition.", "Inget stämmer in på villkoret.")
-        found = await write.current(fr, item.type, item.id)
+        found = await write.current(fr, item.type, item.found)
         if found is None:
             raise NotFound(
-                f"{item.type}/{item.id} is not here.", f"{item.type}/{item.id} finns inte."
+                f"{item.type}/{item.found} is not here.", f"{item.type}/{item.found} finns inte."
             )
+        _check_version(fr, item, found.version)
         item.was = True
-        return await write.patched(inner, found, await inner.body(), inner.content_type())
+        return await write.patched(one, found, await one.body(), one.content_type())
     body = await _resolved(fr, item, moved)
     resource = write.given(fr, body, item.type)
     if item.method == "POST":
         return await write.prepare(fr, resource, item.new_id or write.new_id(), 0, "create")
-    id = item.id or resource.id or item.new_id
-    if item.id is not None and resource.id not in (None, item.id):
+    if item.found is not None and resource.id not in (None, item.found):
         raise Invalid(
             "The id in the body is another than in the URL.",
             "Id i innehållet är ett annat än i adressen.",
         )
-    resource.id = id
-    from .request import version_wanted
-
-    change, item.was = await write.revise(fr, item.type, id or "", resource, version_wanted(inner))
+    resource.id = item.found or item.new_id
+    wanted = version_wanted(one)
+    change, item.was = await write.revise(one, item.type, resource.id or "", resource, wanted)
     return change
+
+
+def _check_version(fr: FhirRequest, item: Item, current: int) -> None:
+    wanted = version_wanted(inner(fr, item))
+    if wanted is not None and wanted != current:
+        raise PreconditionFailed("Another version is current.", "En annan version gäller.")
 
 
 async def _resolved(fr: FhirRequest, item: Item, moved: dict[str, str]) -> bytes:
     """The resource's bytes with references inside the bundle, and conditional ones, made literal."""
-    conditional: set[str] = set()
+    conditional_: set[str] = set()
 
     def one(m: re.Match[bytes]) -> bytes:
-        text = m[3].decode()
+        text = m[3].decode("utf-8", "replace")
+        inside = m[1] == b"reference"
+        if not inside and not text.startswith(("urn:uuid:", "urn:oid:")):
+            return m[0]  # a URL that only looks like a fullUrl of the bundle
         to = moved.get(text)
-        if to is None and "?" in text and m[1] == b"reference" and ":" not in text.split("?")[0]:
-            conditional.add(text)
+        if to is None and inside and "?" in text and ":" not in text.split("?")[0]:
+            conditional_.add(text)
         if to is None:
-            if m[1] == b"reference" and text.startswith(("urn:uuid:", "urn:oid:")):
-                raise Unprocessable(
-                    f"'{text[:80]}' is not in the bundle.",
-                    f"”{text[:80]}” finns inte i bundlen.",
-                    issues=(
-                        Issue(
-                            "not-found", f"{item.type}",
-                            f"”{text[:80]}” finns inte i bundlen.", f"'{text[:80]}' is not in the bundle.",
-                        ),
-                    ),
-                )  # fmt: skip
+            if inside and text.startswith(("urn:uuid:", "urn:oid:")):
+                raise _unresolved(text, item.type)
             return m[0]
         return b'"%s"%s"%s"' % (m[1], m[2], to.encode())
 
-    body = _REFERENCE.sub(one, item.body)
-    for text in conditional:
+    body = item.body
+    if b"\\" in body and _ESCAPED.search(body):
+        try:
+            body = _encoder.encode(raw(body))
+        except ValueError:
+            return body  # decoding says what is wrong
+    body = _REFERENCE.sub(one, body)
+    for text in conditional_:
         type_name, _, query = text.partition("?")
         if type_name not in TYPE_NAMES:
             continue
-        found = await write.matches(fr, type_name, unquote(query) if "%" in query else query)
+        found = await conditional.matches(fr, type_name, unquote(query) if "%" in query else query)
         if len(found) != 1:
             raise PreconditionFailed(
                 f"The reference '{text[:120]}' matches {len(found) or 'no'} resources; it must match one.",
@@ -394,19 +298,37 @@ async def _resolved(fr: FhirRequest, item: Item, moved: dict[str, str]) -> bytes
     return body
 
 
+def _unresolved(text: str, at: str) -> Unprocessable:
+    sv, en = f"”{text[:80]}” finns inte i bundlen.", f"'{text[:80]}' is not in the bundle."
+    return Unprocessable(en, sv, issues=(Issue("not-found", at, sv, en),))
+
+
+async def _reads(fr: FhirRequest, items: list[Item]) -> None:
+    """Refuses a read that cannot succeed before anything is stored: it would undo the whole."""
+    from .app import dispatch
+
+    changed = any(i.method in _LETTERS for i in items)
+    targets = {(i.type, i.id) for i in items if i.method in ("POST", "PUT", "PATCH") and i.id}
+    for item in items:
+        if item.method in _LETTERS or (item.type, item.id) in targets:
+            continue
+        try:
+            a = await dispatch(inner(fr, item))
+        except SammanhangError as e:
+            raise located(item, e) from None
+        if not changed:
+            item.answer = a
+
+
 async def _answers(fr: FhirRequest, items: list[Item]) -> bytes:
     """The transaction-response, entries in the order they came."""
-    from .app import dispatch
+    from .app import answered, dispatch
 
     out = Writer("transaction-response")
     want = fr.preference("return")
     for item in items:
         if item.method in ("GET", "HEAD"):
-            try:
-                a = await dispatch(_inner(fr, item))
-            except SammanhangError as e:
-                raise _located(item, Conflict(e.en, e.sv) if e.status >= 500 else e) from None
-            _respond(out, a, want)
+            respond(out, item.answer or await answered(inner(fr, item), dispatch))
             continue
         if item.existing is not None:
             hit = item.existing

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import asyncio
+import random
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
@@ -10,7 +12,6 @@ from uuid_utils import uuid7
 
 from sammanhang.access.audit import WriteTrace
 from sammanhang.fhir.decode import decode, encode, index, raw
-from sammanhang.fhir.indexing import hash64
 from sammanhang.kernel.content import content
 from sammanhang.kernel.errors import (
     Conflict,
@@ -20,26 +21,28 @@ from sammanhang.kernel.errors import (
     Unprocessable,
 )
 from sammanhang.store import read as store
-from sammanhang.store.database import EVERYTHING, Connection
+from sammanhang.store.database import EVERYTHING
 from sammanhang.store.rows import Row, row_of, tombstone
-from sammanhang.store.search.run import run
 from sammanhang.store.types import COMMON
-from sammanhang.store.write import commit, commit_on, refusal
-from sammanhang.terminology.lookup import expand
+from sammanhang.store.write import commit
 
 from . import gate
 from .outcome import outcome
 from .patch import apply
 from .request import PATCH_TYPES, Answer, FhirRequest, version_wanted, versioned
-from .search import understood
 
-TRIES = 4
+TRIES = 30  # how often a writer without If-Match comes second before it gives up
 
 
 def moment() -> datetime:
     """Now, to the millisecond: as exact as `meta.lastUpdated` is written."""
     now = datetime.now(UTC)
     return now.replace(microsecond=now.microsecond // 1000 * 1000)
+
+
+async def pause() -> None:
+    """Lets other writers of the same resource finish."""
+    await asyncio.sleep(random.random() * 0.02)
 
 
 def new_id() -> str:
@@ -139,83 +142,12 @@ async def create(fr: FhirRequest, type_name: str) -> Answer:
     resource = given(fr, body, type_name)
     condition = fr.header(b"if-none-exist")
     if condition:
-        return await _create_unless(fr, type_name, resource, condition)
+        from .conditional import create_unless
+
+        return await create_unless(fr, type_name, resource, condition)
     change = await prepare(fr, resource, new_id(), 0, "create")
     await commit(fr.services.database, [change.row], trace(fr, [change]))
     return answer(fr, change, 201, location=True)
-
-
-async def _create_unless(fr: FhirRequest, type_name: str, resource: Any, condition: str) -> Answer:
-    """Conditional create; two at once are put in line, so that only one creates."""
-    database = fr.services.database
-    async with database.writing() as connection, connection.transaction():
-        await _line_up(connection, type_name, condition)
-        found = await matches(fr, type_name, condition)
-        if len(found) > 1:
-            raise _several(type_name)
-        if found:
-            hit = found[0]
-            await fr.services.audit.record(
-                gate.entry(fr, "create", f"{type_name}/{hit.id}", outcome="exists")
-            )
-            made = versioned(hit.body, hit.version, hit.updated, 200)
-            made.headers.append(
-                (b"location", f"{fr.base}/{type_name}/{hit.id}/_history/{hit.version}".encode())
-            )
-            return made
-        change = await prepare(fr, resource, new_id(), 0, "create")
-        await _commit_here(fr, connection, [change])
-    return answer(fr, change, 201, location=True)
-
-
-async def _line_up(connection: Connection, type_name: str, condition: str) -> None:
-    await connection.execute(
-        "SELECT pg_advisory_xact_lock(%s)", (hash64(f"condition|{type_name}|{condition}"),)
-    )
-
-
-async def _commit_here(fr: FhirRequest, connection: Connection, changes: list[Change]) -> None:
-    database = fr.services.database
-    parties = [
-        (await database.party(c.row.provider), await database.party(c.row.unit)) for c in changes
-    ]
-    traced = trace(fr, changes)
-    try:
-        await commit_on(connection, [c.row for c in changes], parties, traced)
-    except Exception as e:
-        if hasattr(e, "sqlstate"):
-            raise refusal(e) from e  # type: ignore[arg-type]
-        raise
-    traced.done(connection)
-
-
-def _several(type_name: str) -> PreconditionFailed:
-    return PreconditionFailed(
-        f"The condition matches several {type_name} resources.",
-        f"Villkoret stämmer in på flera {type_name}.",
-    )
-
-
-async def matches(fr: FhirRequest, type_name: str, condition: str) -> list[Any]:
-    """At most two resources that meet a condition, among those the actor may see.
-
-    Raises `Invalid` for a condition without a criterion, or with one this server does not know.
-    """
-    from urllib.parse import parse_qsl
-
-    pairs = parse_qsl(condition.lstrip("?"), keep_blank_values=True, max_num_fields=50)
-    request = understood(fr, type_name, pairs)
-    if request.ignored:
-        raise Invalid(request.ignored[0].en, request.ignored[0].sv)
-    if not request.criteria:
-        raise Invalid("The condition is empty.", "Villkoret är tomt.")
-    request.count, request.total = 2, "none"
-    from .search import named_patients
-
-    scope = await gate.scope_for_search(fr, named_patients(request))
-    async with fr.services.database.reading(scope) as connection:
-        page = await run(connection, request, gate.wall(scope), base=fr.base + "/", expand=expand)
-    return page.hits
 
 
 async def current(fr: FhirRequest, type_name: str, id: str) -> store.Version | None:
@@ -229,16 +161,17 @@ async def update(fr: FhirRequest, type_name: str, id: str) -> Answer:
     """PUT Type/id. 200, or 201 when it makes a new one; 412 when If-Match names another version."""
     fr.check_json()
     resource = given(fr, await fr.body(), type_name)
-    return await _update(fr, type_name, id, resource)
+    return await put(fr, type_name, id, resource)
 
 
-async def _update(fr: FhirRequest, type_name: str, id: str, resource: Any) -> Answer:
+async def put(fr: FhirRequest, type_name: str, id: str, resource: Any) -> Answer:
+    """Makes `resource` the current version, again and again while others get between."""
+    wanted = version_wanted(fr)
     if resource.id is None or resource.id != id:
         raise Invalid(
             f"The id in the body must be '{id}', as in the URL.",
             f"Id i innehållet ska vara ”{id}”, som i adressen.",
         )
-    wanted = version_wanted(fr)
     for _ in range(TRIES):
         change, existed = await revise(fr, type_name, id, resource, wanted)
         try:
@@ -246,6 +179,7 @@ async def _update(fr: FhirRequest, type_name: str, id: str, resource: Any) -> An
         except (PreconditionFailed, Conflict, NotFound):
             if wanted is not None:
                 raise
+            await pause()
             continue
         return answer(fr, change, 200 if existed else 201, location=not existed)
     raise Conflict(
@@ -273,32 +207,10 @@ async def revise(
             f"Somebody else changed the resource; the current version is {found.version}.",
             f"Någon annan har ändrat resursen; aktuell version är {found.version}.",
         )
+    if fr.header(b"if-none-match") == "*":
+        raise PreconditionFailed("The resource is there already.", "Resursen finns redan.")
+    gate.may_change(fr, found.body or b"", type_name)
     return await prepare(fr, resource, id, found.version, "update"), True
-
-
-async def update_where(fr: FhirRequest, type_name: str) -> Answer:
-    """PUT Type?criteria: none → create, one → update it, several → 412."""
-    fr.check_json()
-    resource = given(fr, await fr.body(), type_name)
-    found = await matches(fr, type_name, fr.query)
-    if len(found) > 1:
-        raise _several(type_name)
-    if found:
-        if resource.id not in (None, found[0].id):
-            raise Invalid("The body has another id than the match.", "Innehållet har ett annat id.")
-        resource.id = found[0].id
-        return await _update(fr, type_name, found[0].id, resource)
-    if resource.id is not None:
-        return await _update(fr, type_name, resource.id, resource)
-    async with fr.services.database.writing() as connection, connection.transaction():
-        await _line_up(connection, type_name, fr.query)
-        if await matches(fr, type_name, fr.query):
-            raise Conflict(
-                "Somebody else made it just now; try again.", "Någon annan hann före; försök igen."
-            )
-        change = await prepare(fr, resource, new_id(), 0, "create")
-        await _commit_here(fr, connection, [change])
-    return answer(fr, change, 201, location=True)
 
 
 async def delete(fr: FhirRequest, type_name: str, id: str) -> Answer:
@@ -323,6 +235,7 @@ async def delete(fr: FhirRequest, type_name: str, id: str) -> Answer:
         try:
             await commit(fr.services.database, [change.row], trace(fr, [change]))
         except (PreconditionFailed, NotFound):
+            await pause()
             continue
         made = versioned(None, change.row.version, change.row.updated, 204)
         return made
@@ -335,20 +248,11 @@ async def erase(fr: FhirRequest, found: store.Version) -> Change:
     """The change that deletes a version. The history keeps it: nothing in care is ever erased."""
     from sammanhang.fhir.decode import trusted
 
+    gate.may_change(fr, found.body or b"", found.type)
     resource = trusted(found.body or b"", found.type)
     patients = [found.id] if found.type == "Patient" else _patients(resource, fr.base)
     await gate.may_write(fr, resource, patients)
     return Change(tombstone(found.type, found.id, found.version, moment()), "delete", patients)
-
-
-async def delete_where(fr: FhirRequest, type_name: str) -> Answer:
-    """DELETE Type?criteria: none → 204, one → deletes it, several → 412."""
-    found = await matches(fr, type_name, fr.query)
-    if len(found) > 1:
-        raise _several(type_name)
-    if not found:
-        return Answer(204)
-    return await delete(fr, type_name, found[0].id)
 
 
 async def patch(fr: FhirRequest, type_name: str, id: str) -> Answer:
@@ -367,9 +271,10 @@ async def patch(fr: FhirRequest, type_name: str, id: str) -> Answer:
         change = await patched(fr, found, body, fr.content_type())
         try:
             await commit(fr.services.database, [change.row], trace(fr, [change]))
-        except PreconditionFailed:
+        except (PreconditionFailed, NotFound):
             if wanted is not None:
                 raise
+            await pause()
             continue
         return answer(fr, change, 200)
     raise Conflict(
@@ -379,6 +284,7 @@ async def patch(fr: FhirRequest, type_name: str, id: str) -> Answer:
 
 async def patched(fr: FhirRequest, found: store.Version, body: bytes, kind: str) -> Change:
     """The change a patch makes of a version; the result must be a valid resource."""
+    gate.may_change(fr, found.body or b"", found.type)
     document = apply(raw(found.body or b"{}"), body, kind)
     if document.get("resourceType") != found.type or document.get("id") != found.id:
         raise Unprocessable(
@@ -389,13 +295,3 @@ async def patched(fr: FhirRequest, found: store.Version, body: bytes, kind: str)
     after = msgspec.json.Encoder(decimal_format="number").encode(document)
     resource = given(fr, after, found.type)
     return await prepare(fr, resource, found.id, found.version, "patch")
-
-
-async def patch_where(fr: FhirRequest, type_name: str) -> Answer:
-    """PATCH Type?criteria."""
-    found = await matches(fr, type_name, fr.query)
-    if len(found) > 1:
-        raise _several(type_name)
-    if not found:
-        raise NotFound("Nothing matches the condition.", "Inget stämmer in på villkoret.")
-    return await patch(fr, type_name, found[0].id)

@@ -117,7 +117,7 @@ async def history_of(
         _OF_ONE,
         {
             "self": self_hash(request.type, request.id), "type": NUMBER[request.type],
-            "id": request.id, "before": request.before or 2**31 - 1,
+            "id": request.id, "before": min(request.before or 2**31 - 1, 2**31 - 1),
             "since": request.since or _EARLIEST, "at": request.at or _LATEST,
             "limit": request.count + 1,
         },
@@ -196,13 +196,18 @@ async def everything(
         where.append("r.updated >= %s")
         values.append(since)
     if span is not None:
-        where.append("(r.occurred IS NULL OR r.occurred < %s AND r.occurred_to > %s)")
+        where.append(
+            f"(r.type = {NUMBER['Patient']} OR r.occurred IS NULL OR r.occurred < %s AND r.occurred_to > %s)"
+        )
         values += [span[1], span[0]]
     if after is not None:
         where.append("r.self > %s")
         values.append(after)
     # own rows, and rows of other records that concern the patient too: each has an index of its own
-    select = "SELECT r.type, r.id, r.body, r.self FROM store.resource r WHERE {} AND " + " AND ".join(where)
+    select = (
+        "SELECT r.type, r.id, r.body, r.self FROM store.resource r WHERE {} AND "
+        + " AND ".join(where)
+    )
     own = select.format("r.patient = %s")
     cursor = connection.quick
     if after is None:

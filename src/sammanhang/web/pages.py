@@ -13,6 +13,7 @@ from sammanhang.kernel.errors import NotFound
 from sammanhang.kernel.i18n import _, either
 
 from . import show
+from .assets import address
 from .people import Person
 from .recent import opened_lately
 from .rendering import THEMES, render
@@ -99,6 +100,12 @@ async def choose(visit: Visit) -> Response:
 async def health(visit: Visit) -> Response:
     """Whether the server answers."""
     return PlainTextResponse("ok")
+
+
+@page("/favicon.ico", access="open")
+async def icon(visit: Visit) -> Response:
+    """Browsers ask for it on pages that name no icon."""
+    return RedirectResponse(address("icon.svg"), 301)
 
 
 def _back(visit: Visit) -> str:

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Iterable
 from dataclasses import dataclass, replace
+from itertools import combinations
 from typing import Any
 
 from sammanhang.fhir.indexing import fold
@@ -118,12 +118,25 @@ def dead_of(patient: Any) -> str:
 
 
 def mark_similar(people: Iterable[Person]) -> list[Person]:
-    """The same people, those whose name sounds like another's in the list marked."""
+    """The same people, those who may be taken for one another marked.
+
+    Alike are a last name that sounds the same with a first name that begins the same, and the same
+    first name at about the same age: on a ward and in a home people are called by it.
+    """
     people = list(people)
-    heard = Counter(_heard(p) for p in people if p.family)
-    return [replace(p, similar=bool(p.family) and heard[_heard(p)] > 1) for p in people]
+    marked = {
+        p.id for a, b in combinations([p for p in people if p.family], 2) if _alike(a, b) for p in (a, b)
+    }
+    return [replace(p, similar=p.id in marked) for p in people]
 
 
-def _heard(p: Person) -> tuple[str, str]:
-    first = fold(p.given).split(" ")[0].split("-")[0]
-    return sound(fold(p.family)), sound(first)[:3]
+def _alike(a: Person, b: Person) -> bool:
+    first, second = _first(a), _first(b)
+    if sound(fold(a.family)) == sound(fold(b.family)):
+        return first[:3] == second[:3]
+    years = abs(int(a.born[:4] or 0) - int(b.born[:4] or 0)) if a.born and b.born else 100
+    return first == second and a.sex == b.sex and years <= 10
+
+
+def _first(p: Person) -> str:
+    return sound(fold(p.given).split(" ")[0].split("-")[0])

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from datetime import datetime
+from dataclasses import dataclass, replace
+from datetime import datetime, timedelta
 from typing import Any
 
 from sammanhang.fhir.decode import trusted
@@ -18,6 +18,7 @@ from .people import Person, mark_similar
 from .routing import Visit
 
 SHOWN = 40
+AHEAD = timedelta(days=60)  # how far ahead a patient's next visit is looked for
 BEDS = ("IMP", "ACUTE", "NONAC")  # v3-ActCode: in-patient
 _INSIDE = [
     h ^ slot("Encounter.status", "token")
@@ -38,13 +39,15 @@ class InCare:
     """A patient of the unit.
 
     person  who
-    state   why they are on the list, in a word: `inlagd`, `väntas 10:00`; may be empty
+    state   where they are in their care, in a word: `inlagd`, `här nu`, `väntas 10:00`; may be empty
     since   since when they are here; None when they are not here now
+    next    the next visit at the unit after today; None when none is planned
     """
 
     person: Person
     state: str
     since: str | None
+    next: datetime | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,7 +92,7 @@ async def unit_now(visit: Visit) -> UnitNow:
     async with database.reading(scope) as connection:
         database.queries += 1
         cursor = await connection.quick.execute(
-            SQL["unit_now"], (unit, _ints(types), begin, _ints(_INSIDE), end, 500)
+            SQL["unit_now"], (unit, _ints(types), begin, _ints(_INSIDE), end + AHEAD, 500)
         )
         rows: list[Any] = await cursor.fetchall()
         directory: Directory = visit.request.app.state.directory
@@ -99,20 +102,23 @@ async def unit_now(visit: Visit) -> UnitNow:
     inside = {p: e for kind, p, _, e in events if kind == "Encounter" and e.status != "planned"}
     visits = _visits(events, people, begin, end)
     coming = {v.person.id: v for v in reversed(visits)}
-    patients = [_in_care(people[n], inside.get(n), coming.get(people[n].id)) for n in wanted if n in people]
+    later = {p: at for _, p, at, _ in reversed(events) if at is not None and at >= end}
+    patients = [
+        _in_care(people[n], inside.get(n), coming.get(people[n].id), later.get(n)) for n in wanted if n in people
+    ]
     patients.sort(key=lambda p: (p.since is None, not p.state, p.person.family, p.person.given))
     shown = patients[:SHOWN]
     marked = {p.id: p for p in mark_similar(p.person for p in shown)}
-    shown = [InCare(marked[p.person.id], p.state, p.since) for p in shown]
+    shown = [replace(p, person=marked[p.person.id]) for p in shown]
     return UnitNow(shown, visits, len(numbers), len(inside))
 
 
-def _in_care(person: Person, stay: Any, coming: Expected | None) -> InCare:
+def _in_care(person: Person, stay: Any, coming: Expected | None, later: datetime | None) -> InCare:
     if stay is not None:
         bed = stay.class_.code in BEDS
         since = stay.period.start if stay.period is not None else None
-        return InCare(person, _("inlagd") if bed else _("här nu"), since or "")
-    return InCare(person, f"{coming.state} {coming.at}" if coming is not None else "", None)
+        return InCare(person, _("inlagd") if bed else _("här nu"), since or "", later)
+    return InCare(person, f"{coming.state} {coming.at}" if coming is not None else "", None, later)
 
 
 def _visits(

@@ -134,7 +134,11 @@ def _warnings(allergies: list[Any], rows: list[Stored], names: Names) -> tuple[W
         began = show.day(flag.period.start) if flag.period is not None else ""
         more = ", ".join(filter(None, [began, source(row, names).unit]))
         found.append(Warning_(text(flag.code), more, deadly))
-    return tuple(sorted(found, key=lambda w: not w.deadly))
+    # A warning is often written twice, as a hypersensitivity and as a flag: the graver one stands.
+    once: dict[str, Warning_] = {}
+    for warning in sorted(found, key=lambda w: not w.deadly):
+        once.setdefault(warning.title.lower(), warning)
+    return tuple(once.values())
 
 
 def _here(patient: Any, stay: Any, names: Names, protected: bool) -> tuple[str, str | None]:

@@ -14,6 +14,7 @@ from sammanhang.kernel.i18n import N_, _
 from .words import Names, Source, displays, source, text, when
 
 TYPES = ("DocumentReference", "Composition", "DiagnosticReport")
+OPENING = 140  # characters of a note shown where it is only named
 READABLE = 200_000  # characters of one document; longer ones are cut, and say so
 _BREAKS = {"p", "div", "br", "li", "tr", "h1", "h2", "h3", "h4", "h5", "h6", "table", "ul", "ol"}
 STATES = {
@@ -103,6 +104,20 @@ def reading_of(row: Stored, names: Names) -> Reading:
     whole = sum(len(body) for _head, body in parts)
     shown = tuple((head, _paragraphs(body[:READABLE])) for head, body in parts if body)
     return Reading(document_of(row, d, names), shown, tuple(other), whole > READABLE)
+
+
+def opening(d: Any) -> str:
+    """The first words of a note, to recognise it by; empty when it is not plain text."""
+    a = d.content[0].attachment if d.content else None
+    if a is None or not a.data or not (a.contentType or "").startswith("text/plain"):
+        return ""
+    try:
+        # Four characters of base64 are three bytes: no more is read than is shown.
+        written = base64.b64decode(a.data[: OPENING * 2 // 4 * 4]).decode(_charset(a.contentType), "ignore")
+    except (binascii.Error, LookupError):
+        return ""
+    words = " ".join(written.split())
+    return words if len(words) <= OPENING else words[:OPENING].rsplit(" ", 1)[0] + " …"
 
 
 def _section(section: Any, parts: list[tuple[str, str]]) -> None:

@@ -10,7 +10,7 @@ from sammanhang.access.door import Stored
 from sammanhang.kernel.i18n import N_, _
 from sammanhang.web import show
 
-from .documents import document_of
+from .documents import document_of, opening
 from .encounters import visit_of
 from .medicines import medicines_of
 from .problems import problems_of
@@ -112,7 +112,9 @@ def _event(row: Stored, r: Any, at: str, names: Names) -> Event | None:
         by, page = v.by, "/encounters"
     elif row.type in ("DocumentReference", "Composition"):
         d = document_of(row, r, names)
-        title, by, more, page = d.title, d.by, d.state, f"/documents?read={d.id}"
+        said = opening(r) if row.type == "DocumentReference" else ""
+        title, by, page = d.title, d.by, f"/documents?read={d.id}"
+        more = ", ".join(filter(None, [said, d.state]))
     elif row.type == "DiagnosticReport":
         if not r.conclusion:
             return None  # its values are events themselves

@@ -8,6 +8,7 @@ from typing import Any
 from .definitions import Definitions
 from .items import Item
 from .reading import shown
+from .shapes import CORE
 
 Coded = tuple[str | None, str]
 CODED = ("code", "Coding", "CodeableConcept", "Quantity", "uri", "string", "CodeableReference")
@@ -58,7 +59,9 @@ def _required(
     if True in answers:
         return
     if not given:
-        if given_only or not isinstance(item.value, dict) or item.value.get("extension"):
+        if given_only or isinstance(item.value, dict) and item.value.get("extension"):
+            return
+        if item.value is None and not (item.type == "code" and _said_absent(item)):
             return
         yield (
             "error",
@@ -82,6 +85,14 @@ def _required(
             f"{named} finns inte i den värdemängd som krävs ({valueset}).",
             f"{named} is not in the required value set ({valueset}).",
         )
+
+
+def _said_absent(item: Item) -> bool:
+    """Whether the value is said to be absent: a required code may not be, its set has codes for that."""
+    extensions = (item.beside or {}).get("extension")
+    return isinstance(extensions, list) and any(
+        isinstance(x, dict) and x.get("url") == CORE + "data-absent-reason" for x in extensions
+    )
 
 
 def _wished(

@@ -63,6 +63,11 @@ class Slicer:
         self, item: Item, nodes: list[tuple[Node, list[str]]] | None, steps: list[str]
     ) -> bool:
         """The first demand on the way down to the discriminated element, or those just below it."""
+        urls = _type_profiles(nodes[0][0]) if nodes else []
+        if urls and steps == ["url"]:  # an extension is told by its url, known here or not
+            return isinstance(item.value, dict) and item.value.get("url") in {
+                u.split("|")[0] for u in urls
+            }
         if nodes is None:
             return False
         for node, walked in nodes:

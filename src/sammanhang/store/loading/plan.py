@@ -72,7 +72,7 @@ def sources(path: Path) -> list[Source]:
     """The files behind a path, in order. Raises `Invalid` when there is nothing to load."""
     if manifest(path) is not None:
         past = [Source(p, "past") for p in sorted(path.glob("history/*.ndjson"))]
-        found = past + [Source(p, "current") for p in sorted(path.glob("resources/*.ndjson"))]
+        found = past + [Source(p, "current") for p in sorted(path.glob("[A-Z]*.ndjson"))]
     elif path.is_dir():
         files = (
             p
@@ -137,8 +137,7 @@ def sample(found: list[Source], lines: int = 100) -> tuple[float, int]:
     """(bytes of a resource, resources) as the first lines let one guess; for bars and processes."""
     size = count = 0
     for source in found:
-        opened = gzip.open(source.path) if source.packed else source.path.open("rb")
-        with opened as file:
+        with gzip.open(source.path) if source.packed else source.path.open("rb") as file:
             try:
                 while lines and (text := file.readline(1_000_000)):
                     size += len(text)

@@ -10,17 +10,18 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from sammanhang.fhir.indexing import fold, hash64, mix, self_hash
 from sammanhang.store.types import NUMBER, table
 
-from .parameters import Parameter, Slot, record_slot
+from .parameters import COMMON_KINDS, Parameter, Slot, parameter, record_slot
 from .parse import Criterion, Request, fault, split, unescape
 from .values import (
     date_condition,
     date_value,
+    instant_condition,
     number_condition,
     number_value,
     quantity_condition,
@@ -112,6 +113,8 @@ class Compiler:
         self, c: Criterion, r: str, types: tuple[str, ...], narrowed: bool
     ) -> tuple[str, list[Any]]:
         """SQL for one criterion on alias `r`."""
+        if len(types) > 1 and _differs(c):
+            return self._by_type(c, r, types)
         if c.chain:
             return self._chain(c, r, narrowed)
         if c.has:
@@ -123,10 +126,7 @@ class Compiler:
             return self._id(c, r, types)
         if c.parameter.code == "_lastUpdated":
             return _any(
-                [
-                    date_condition(date_value("_lastUpdated", v), f"{r}.updated", f"{r}.updated")
-                    for v in c.values
-                ]
+                [instant_condition(date_value("_lastUpdated", v), f"{r}.updated") for v in c.values]
             )
         if not narrowed or c.parameter.kind == "reference":
             patients = self._record(c, type_name) if c.modifier in (None, "Patient") else None
@@ -135,6 +135,23 @@ class Compiler:
                     return f"{r}.patient = %s", patients
                 return f"{r}.patient = ANY(%s::bigint[])", [numbers(patients)]
         return getattr(self, "_" + c.parameter.kind)(c, r, narrowed)  # type: ignore[no-any-return]
+
+    def _by_type(self, c: Criterion, r: str, types: tuple[str, ...]) -> tuple[str, list[Any]]:
+        """A parameter that each of several types has in its own way."""
+        parts: list[tuple[str, list[Any]]] = []
+        for name in types:
+            one = c
+            if c.chain:
+                first = parameter(name, c.chain[0][0].code)
+                assert first is not None
+                one = replace(c, chain=((first, c.chain[0][1]), *c.chain[1:]))
+            else:
+                own = parameter(name, c.parameter.code)
+                assert own is not None
+                one = replace(c, parameter=own, owner=name)
+            sql, args = self.criterion(one, r, (name,), False)
+            parts.append((f"({r}.type = {NUMBER[name]} AND {sql})", args))
+        return _any(parts)
 
     def _id(self, c: Criterion, r: str, types: tuple[str, ...]) -> tuple[str, list[Any]]:
         ids = [unescape(v) for v in c.values]
@@ -249,10 +266,12 @@ class Compiler:
     def _string(self, c: Criterion, r: str, narrowed: bool) -> tuple[str, list[Any]]:
         parts, args = [], []
         for value in c.values:
-            text = unescape(value)
+            text = unescape(value)[:1000]
             if c.modifier == "exact":
                 parts.append("(s.folded = %s AND s.value = %s)")
-                args += [fold(text)[:1000], text[:1000]]
+                args += [fold(text), text]
+            elif not fold(text):
+                raise fault(c.parameter.code, "Värdet är tomt.", "The value is empty.")
             elif c.modifier == "contains":
                 parts.append("s.folded LIKE %s")
                 args.append("%" + _like(fold(text)) + "%")
@@ -262,6 +281,8 @@ class Compiler:
         return self._side("string", "s", c.parameter.slots, parts, args, r)
 
     def _uri(self, c: Criterion, r: str, narrowed: bool) -> tuple[str, list[Any]]:
+        if c.modifier in ("below", "above") and c.parameter.code in ("_profile", "_source"):
+            return self._uri_in_body(c, r)
         if c.modifier == "below":
             parts = ["(s.folded = %s OR s.folded LIKE %s)"] * len(c.values)
             args = [
@@ -271,13 +292,26 @@ class Compiler:
             ]
             return self._side("string", "s", c.parameter.slots, parts, args, r)
         if c.modifier == "above":
-            above = []
-            for v in c.values:
-                pieces = unescape(v).split("/")
-                above += ["/".join(pieces[:n]) for n in range(3, len(pieces) + 1)] or [unescape(v)]
+            above = [u for v in c.values for u in _above(unescape(v))]
             return self._side("string", "s", c.parameter.slots, ["s.folded = ANY(%s)"], [above], r)
         hashes = [hash64(unescape(v)) ^ s.number for v in c.values for s in c.parameter.slots]
         return self._tokens(hashes, r, narrowed)
+
+    def _uri_in_body(self, c: Criterion, r: str) -> tuple[str, list[Any]]:
+        """:below and :above of what only `tokens` holds; read off the resource itself."""
+        parts, args = [], []
+        for path in self._paths(c.parameter):
+            for v in map(unescape, c.values):
+                test = "u.v = %s OR u.v LIKE %s" if c.modifier == "below" else "u.v = ANY(%s)"
+                parts.append(
+                    f"EXISTS (SELECT FROM (SELECT split_part(x #>> '{{}}', '|', 1)"
+                    f" FROM jsonb_path_query({_jsonb(r)}, %s::jsonpath) x) u(v) WHERE {test})"
+                )
+                args.append(path)
+                args += (
+                    [v, _like(v.rstrip("/") + "/") + "%"] if c.modifier == "below" else [_above(v)]
+                )
+        return "(" + " OR ".join(parts) + ")", args
 
     def _date(self, c: Criterion, r: str, narrowed: bool) -> tuple[str, list[Any]]:
         p = c.parameter
@@ -402,9 +436,7 @@ class Compiler:
                 args += [*wall_args, *more]
                 continue
             for s in p.slots:
-                parts.append(
-                    f"{r}.tokens && ARRAY(SELECT {t}.self # %s::bigint {source} LIMIT 100000)"
-                )
+                parts.append(f"{r}.tokens && ARRAY(SELECT {t}.self # %s::bigint {source})")
                 args += [s.number, *wall_args, *more]
         return "(" + " OR ".join(parts) + ")", args
 
@@ -434,6 +466,19 @@ class Compiler:
 
 def _any(parts: list[tuple[str, list[Any]]]) -> tuple[str, list[Any]]:
     return "(" + " OR ".join(p[0] for p in parts) + ")", [a for p in parts for a in p[1]]
+
+
+def _differs(c: Criterion) -> bool:
+    """Whether the criterion's first parameter is defined type by type."""
+    if c.has and not c.chain:
+        return False
+    return (c.chain[0][0] if c.chain else c.parameter).code not in COMMON_KINDS
+
+
+def _above(uri: str) -> list[str]:
+    """The URI and those it lies below."""
+    pieces = uri.split("/")
+    return ["/".join(pieces[:n]) for n in range(3, len(pieces) + 1)] or [uri]
 
 
 def _like(text: str) -> str:

@@ -285,7 +285,11 @@ def _has(types: tuple[str, ...], name: str, value: str) -> Criterion:
                 "Written _has:Type:reference:parameter.",
             )
         reference = parameter(parts[1], parts[2])
-        if reference is None or reference.kind != "reference":
+        if (
+            reference is None
+            or reference.kind != "reference"
+            or all(_canonical(s) for s in reference.slots)
+        ):
             raise _unknown(parts[1], parts[2])
         has.append((parts[1], reference))
         rest = parts[3]

@@ -63,7 +63,7 @@ def _key(p: Parameter, descending: bool) -> Key:
             cast,
             descending,
         )
-    path = p.slots[0].jsonpath.split("|")[0]
+    path = p.slots[0].jsonpath.split("|$")[0]
     tail = {
         "CodeableConcept": ".coding.code", "Coding": ".code", "Identifier": ".value",
         "Reference": ".reference", "ContactPoint": ".value",
@@ -113,9 +113,14 @@ def beyond(found: list[Key], cursor: list[Any]) -> tuple[str, list[Any]]:
     return "(" + " OR ".join(ways) + ")", args
 
 
+_ENDLESS = (float("inf"), float("-inf"))  # JSON has no word for them
+
+
 def pack(values: list[Any]) -> str:
     """A cursor as text for a URL."""
-    plain = [v.isoformat() if isinstance(v, datetime) else v for v in values]
+    plain = [
+        v.isoformat() if isinstance(v, datetime) else str(v) if v in _ENDLESS else v for v in values
+    ]
     return base64.urlsafe_b64encode(msgspec.json.encode(plain)).decode().rstrip("=")
 
 
@@ -132,6 +137,8 @@ def unpack(text: str, found: list[Key]) -> list[Any]:
                 continue
             if k.cast == "timestamptz":
                 datetime.fromisoformat(v)
+            elif v in ("inf", "-inf") and k.cast == "float8":
+                float(v)
             elif not isinstance(v, str if k.cast == "text" else (int, float)):
                 raise ValueError
     except (ValueError, TypeError, msgspec.MsgspecError):

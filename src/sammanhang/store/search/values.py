@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from decimal import Decimal, InvalidOperation
 
-from sammanhang.fhir.dates import bounds
+from sammanhang.fhir.dates import BEGINNING, END, bounds
 from sammanhang.fhir.indexing import coded, hash64, reference_hash, self_hash, unit_hash
 from sammanhang.fhir.r4 import TYPE_NAMES
 from sammanhang.kernel.clock import now
@@ -51,22 +51,28 @@ class DateValue:
     high: datetime
 
 
-def date_value(name: str, value: str) -> DateValue:
-    """Raises `Invalid` when the text is not a date of any precision."""
-    prefix, rest = prefixed(value)
-    rest = rest.replace(" ", "+")  # a plus that was not percent-encoded
+def interval(name: str, value: str) -> tuple[datetime, datetime]:
+    """What a date of any precision covers; raises `Invalid` when the text is none."""
+    text = value.replace(" ", "+")  # a plus that was not percent-encoded
     try:
-        if _DATE.fullmatch(rest) is None:
+        if _DATE.fullmatch(text) is None:
             raise ValueError
-        low, high = bounds(rest)
-    except (ValueError, IndexError):
+        return bounds(text)
+    except (ValueError, IndexError, OverflowError):
         raise fault(
             name, f"”{value[:60]}” är inget datum.", f"'{value[:60]}' is not a date."
         ) from None
+
+
+def date_value(name: str, value: str) -> DateValue:
+    """Raises `Invalid` when the text is not a date of any precision."""
+    prefix, rest = prefixed(value)
+    low, high = interval(name, rest)
     if prefix == "ap":
         margin = abs(now() - low) * NEARBY
         margin = max(margin, timedelta(days=1)) if len(rest) <= 10 else margin
-        low, high = low - margin, high + margin
+        low = low - min(margin, max(low - BEGINNING, timedelta()))
+        high = high + min(margin, max(END - high, timedelta()))
     return DateValue(prefix, low, high)
 
 

@@ -34,7 +34,11 @@ PARTS = [TYPES[i::8] for i in range(8)]
 def value(p: Parameter) -> str:
     """A well-formed value of a parameter."""
     if p.kind == "reference":
-        return "Patient/1" if {"Patient", "Resource"} & set(p.targets) else f"{(*p.targets, 'Group')[0]}/1"
+        return (
+            "Patient/1"
+            if {"Patient", "Resource"} & set(p.targets)
+            else f"{(*p.targets, 'Group')[0]}/1"
+        )
     if p.kind == "composite":
         part = p.parts[0]
         kinds = [k for k, _ in part] if isinstance(part[0], tuple) else part[1]
@@ -66,7 +70,11 @@ async def test_every_parameter_can_be_searched(fhir: Api, part: int) -> None:
 async def test_every_parameter_can_be_sorted_by(fhir: Api, part: int) -> None:
     faults = []
     for type_name in PARTS[part]:
-        codes = [c for c in offered(type_name) if (p := parameter(type_name, c)) and p.kind != "composite"]
+        codes = [
+            c
+            for c in offered(type_name)
+            if (p := parameter(type_name, c)) and p.kind != "composite"
+        ]
         for a, b in zip(codes, [*codes[1:], codes[0]], strict=True):
             faults.append(await answers(fhir, type_name, f"_sort={a},-{b}"))
     assert [f for f in faults if f] == []
@@ -78,7 +86,9 @@ async def test_every_parameter_takes_missing(fhir: Api, part: int) -> None:
     for type_name in PARTS[part]:
         for code in offered(type_name):
             if code not in ("_id", "_lastUpdated"):
-                faults.append(await answers(fhir, type_name, f"{code}:missing=true&{code}:missing=false"))
+                faults.append(
+                    await answers(fhir, type_name, f"{code}:missing=true&{code}:missing=false")
+                )
     assert [f for f in faults if f] == []
 
 

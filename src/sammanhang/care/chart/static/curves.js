@@ -25,9 +25,16 @@
       u.ctx.fillStyle = colour("--done-soft");
       if (lower > upper) u.ctx.fillRect(u.bbox.left, upper, u.bbox.width, lower - upper);
     };
+    // The nearest limit is always in the picture: how far out is what one wants to see.
+    const range = (u, min, max) => {
+      const near = [min, max, ...(low !== null && low > min ? [low] : []), ...(high !== null && high < max ? [high] : []), ...(high !== null && min > (low ?? -Infinity) ? [Math.min(high, max * 1.5)] : [])];
+      const bottom = Math.min(...near), top = Math.max(...near), edge = (top - bottom || 1) * 0.12;
+      return [bottom >= 0 ? Math.max(0, bottom - edge) : bottom - edge, top + edge];
+    };
     box.replaceChildren();
     const plot = new window.uPlot({
       width: box.clientWidth, height: 240, legend: { show: false }, series,
+      scales: { y: { range } },
       cursor: { drag: { x: true, y: false } },
       axes: [{ ...axis, values: (_, times) => times.map((t) => day(t).slice(0, 7)), space: 70 }, { ...axis, values: (_, all) => all.map((v) => number.format(v)), size: 46 }],
       hooks: { drawClear: [band] },
