@@ -13,9 +13,10 @@ from __future__ import annotations
 
 import asyncio
 import hashlib
+import logging
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import msgspec
@@ -25,85 +26,13 @@ from psycopg.types.json import Jsonb
 from sammanhang.fhir.indexing import self_hash
 from sammanhang.kernel.errors import Unavailable
 from sammanhang.store.database import Connection, Database
-
-_json = msgspec.json.Encoder(order="deterministic")
-
-
-class Entry(msgspec.Struct, kw_only=True, omit_defaults=True):
-    """One thing somebody did or was refused.
-
-    at          when (UTC)
-    actor       who: `Practitioner/…`, `Patient/…`, `client:…` or `system:…`
-    action      read, vread, history, search, create, update, delete, everything, login, refuse …
-    assignment  the staff assignment in force (PractitionerRole id)
-    unit        HSA-id of the assignment's unit; `provider` that of its care provider
-    patient     id of the patient whose record it concerns
-    what        the resource or route: `Observation/123/_history/1`, a search with its parameters
-    rule        the access rule that let it through or refused it
-    purpose     the reason the person gave, or the purpose of the assignment
-    outcome     ok, or the reason it came to nothing
-    count       how many resources the answer held
-    request     id that ties the entries of one request together
-    """
-
-    at: str
-    actor: str
-    action: str
-    assignment: str | None = None
-    unit: str | None = None
-    provider: str | None = None
-    patient: str | None = None
-    what: str | None = None
-    rule: str | None = None
-    purpose: str | None = None
-    outcome: str = "ok"
-    count: int | None = None
-    request: str | None = None
-    details: dict[str, Any] | None = None
-
-
-def stamp(at: datetime) -> str:
-    """A time as entries write it."""
-    return at.strftime("%Y-%m-%dT%H:%M:%S.%fZ")
-
-
-def link(previous: bytes, chain: int, seq: int, body: bytes) -> bytes:
-    """The hash of an entry: over the hash before it, its place, and its bytes."""
-    return hashlib.sha256(previous + b"%d|%d|" % (chain, seq) + body).digest()
-
-
-@dataclass
-class Chain:
-    """The head of one session's chain."""
-
-    chain: int
-    seq: int
-    head: bytes
-
-    def next(self, entries: list[Entry]) -> tuple[list[tuple[Any, ...]], int, bytes]:
-        """Rows for the entries, and the head after them; the chain itself has not moved yet."""
-        rows = []
-        seq, head = self.seq, self.head
-        for e in entries:
-            seq += 1
-            body = _json.encode(e)
-            head = link(head, self.chain, seq, body)
-            patient = self_hash("Patient", e.patient) if e.patient else None
-            rows.append((self.chain, seq, e.at, e.actor, patient, e.action, body, head))
-        return rows, seq, head
-
-
-_OPEN = (
-    "INSERT INTO audit.chain (genesis) SELECT sha256(coalesce((SELECT hash FROM audit.seal"
-    " ORDER BY number DESC LIMIT 1), '\\x00'::bytea) || convert_to(gen_random_uuid()::text, 'UTF8'))"
-    " RETURNING chain, genesis"
-)
+from sammanhang.store.trace import OPEN_CHAIN, Chain, Entry, encoder, link, stamp
 
 
 async def chain_of(connection: Connection) -> Chain:
     """The chain of a connection, opened the first time."""
     if connection.chain is None:
-        cursor = await connection.execute(_OPEN)
+        cursor = await connection.execute(OPEN_CHAIN)
         row = await cursor.fetchone()
         assert row is not None
         connection.chain = Chain(row[0], 0, row[1])
@@ -128,37 +57,6 @@ class WriteTrace:
             connection.chain.seq, connection.chain.head = self._after
 
 
-class SyncChain:
-    """A chain over a plain connection, for bulk load."""
-
-    def __init__(self, connection: psycopg.Connection[Any]) -> None:
-        self.connection = connection
-        self._chain: Chain | None = None
-        self._after: tuple[int, bytes] | None = None
-
-    def append(
-        self, cursor: psycopg.Cursor[Any], *, actor: str, action: str, details: dict[str, Any]
-    ) -> None:
-        """Adds one entry in the cursor's transaction."""
-        if self._chain is None:
-            row = cursor.execute(_OPEN).fetchone()
-            assert row is not None
-            self._chain = Chain(row[0], 0, row[1])
-        entry = Entry(at=stamp(datetime.now(UTC)), actor=actor, action=action, details=details)
-        rows, *after = self._chain.next([entry])
-        cursor.execute(
-            "INSERT INTO audit.entry (chain, seq, at, actor, patient, action, entry, hash)"
-            " VALUES (%s, %s, %s, %s, %s, %s, %s, %s)",
-            rows[0],
-        )
-        self._after = (after[0], after[1])
-
-    def done(self) -> None:
-        """The transaction is committed: the head moves."""
-        if self._chain is not None and self._after is not None:
-            self._chain.seq, self._chain.head = self._after
-
-
 _INSERT = (
     "INSERT INTO audit.entry (chain, seq, at, actor, patient, action, entry, hash)"
     " SELECT %s::bigint, * FROM unnest(%s::bigint[], %s::timestamptz[], %s::text[], %s::bigint[],"
@@ -180,6 +78,10 @@ def _bytes(values: list[bytes]) -> str:
 
 # How long an entry waits at most for the other requests in work to share its commit, in seconds.
 LINGER = 0.001
+SEAL_SECONDS = 60
+# A chain that has not moved for so long is left out of new seals; old seals still vouch for it.
+REST = timedelta(days=7)
+log = logging.getLogger("sammanhang.audit")
 
 
 @dataclass
@@ -195,6 +97,7 @@ class AuditLog:
     _waiting: list[tuple[Entry, asyncio.Future[None]]] = field(default_factory=list)
     _wake: asyncio.Event = field(default_factory=asyncio.Event)
     _task: asyncio.Task[None] | None = None
+    _sealing: asyncio.Task[None] | None = None
     _timer: asyncio.TimerHandle | None = None
     _working: int = 0
     commits: int = 0
@@ -215,19 +118,26 @@ class AuditLog:
         self._wake.set()
 
     def start(self) -> None:
-        """Starts the committer in the running loop."""
+        """Starts the committer and the sealer in the running loop."""
         self._task = asyncio.create_task(self._run())
+        self._sealing = asyncio.create_task(self._seal())
+
+    async def _seal(self) -> None:
+        """A seal a minute; of several processes, whoever comes first makes it."""
+        while True:
+            await asyncio.sleep(SEAL_SECONDS)
+            try:
+                await asyncio.to_thread(seal_now, self.database.dsn)
+            except psycopg.Error as e:
+                log.warning("no seal this minute: %s", type(e).__name__)
 
     async def stop(self) -> None:
-        """Commits what waits, then ends."""
-        while self._waiting:
-            await asyncio.sleep(0.01)
-        if self._task is not None:
-            self._task.cancel()
-            try:
-                await self._task
-            except asyncio.CancelledError:
-                pass
+        """Commits what waits, seals, then ends."""
+        await asyncio.gather(*(f for _, f in self._waiting), return_exceptions=True)
+        for task in (self._task, self._sealing):
+            if task is not None:
+                task.cancel()
+                await asyncio.gather(task, return_exceptions=True)
 
     def record(self, entry: Entry) -> asyncio.Future[None]:
         """A future that is done when the entry is durable; raises `Unavailable` when it cannot be."""
@@ -302,8 +212,17 @@ def _untraceable(e: Exception) -> Unavailable:
 # Seals and verification
 
 
+def seal_now(dsn: str) -> bool:
+    """Makes a seal on a connection of its own."""
+    with psycopg.connect(dsn, autocommit=True, options="-c role=sammanhang_writer") as connection:
+        return seal(connection)
+
+
 def seal(connection: psycopg.Connection[Any]) -> bool:
-    """Records the heads of the chains that moved since the last seal; False when none had."""
+    """Records the heads of the chains that are in use; False when none moved since the last seal.
+
+    A head is [seq, hash, when it was first seen there].
+    """
     with connection.transaction():
         got = connection.execute("SELECT pg_try_advisory_xact_lock(7223372036854775807)").fetchone()
         if not got or not got[0]:
@@ -312,12 +231,25 @@ def seal(connection: psycopg.Connection[Any]) -> bool:
             "SELECT hash, at, heads FROM audit.seal ORDER BY number DESC LIMIT 1"
         ).fetchone()
         known: dict[str, Any] = last[2] if last else {}
-        moved = connection.execute(
+        found = connection.execute(
             "SELECT c.chain, e.seq, encode(e.hash, 'hex') FROM audit.chain c CROSS JOIN LATERAL"
             " (SELECT seq, hash FROM audit.entry e WHERE e.chain = c.chain ORDER BY seq DESC LIMIT 1) e"
+            " WHERE c.chain = ANY(%s) OR c.opened > %s",
+            (
+                [int(c) for c in known],
+                last[1] - timedelta(hours=1) if last else datetime(1970, 1, 1, tzinfo=UTC),
+            ),
         ).fetchall()
-        heads = {str(c): [s, h] for c, s, h in moved}
-        if heads == known:
+        now = datetime.now(UTC)
+        heads: dict[str, Any] = {}
+        for chain, seq, hashed in found:
+            before = known.get(str(chain))
+            if before is not None and before[:2] == [seq, hashed]:
+                if now - datetime.fromisoformat(before[2]) < REST:
+                    heads[str(chain)] = before
+            else:
+                heads[str(chain)] = [seq, hashed, now.isoformat()]
+        if {c: h[:2] for c, h in heads.items()} == {c: h[:2] for c, h in known.items()}:
             return False
         connection.execute(
             "INSERT INTO audit.seal (heads, hash) VALUES (%s, %s)",
@@ -327,7 +259,7 @@ def seal(connection: psycopg.Connection[Any]) -> bool:
 
 
 def _seal_hash(previous: bytes, heads: dict[str, Any]) -> bytes:
-    return hashlib.sha256(previous + _json.encode(heads)).digest()
+    return hashlib.sha256(previous + encoder.encode(heads)).digest()
 
 
 @dataclass
@@ -391,7 +323,7 @@ def verify(dsn: str, progress: Callable[[int], None] | None = None) -> VerifyRep
         if _seal_hash(previous, heads) != hashed:
             report.faults.append(f"Seal {number} was changed, or a seal before it is missing.")
         previous = hashed
-        for c, (s, h) in heads.items():
+        for c, (s, h, *_) in heads.items():
             if seen.get((int(c), int(s))) != h:
                 report.faults.append(
                     f"Chain {c}: entry {s}, which seal {number} recorded, is missing or changed."

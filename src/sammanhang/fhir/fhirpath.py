@@ -16,9 +16,12 @@ from typing import Any
 
 import msgspec
 from fhirpathpy import apply_parsed_path
-from fhirpathpy.engine.nodes import ResourceNode, TypeInfo
+from fhirpathpy.engine.evaluators import evaluators
+from fhirpathpy.engine.nodes import FP_DateTime, FP_Time, ResourceNode, TypeInfo
 from fhirpathpy.models import models
 from fhirpathpy.parser import parse
+
+from .validation.path_functions import FUNCTIONS
 
 # Set by the library only when a type is first asked for; without it types are guessed from values.
 TypeInfo.model = models["r4"]
@@ -64,15 +67,32 @@ def evaluate(
     """
     tree, named = parsed(expression)
     around = environment or {}
-    functions = dict(_FUNCTIONS)
+    functions = dict(FUNCTIONS)
     find = resolve or _inside(around.get("rootResource") or around.get("resource") or value)
     functions["resolve"] = {"fn": lambda items: _resolved(items, find), "arity": {0: []}}
     focus = value if base is None else ResourceNode.create_node(value, base)
-    return list(
-        apply_parsed_path(
-            focus, tree, {**_CONSTANTS, **named, **around}, models["r4"], {"userInvocationTable": functions}
-        )
+    found = apply_parsed_path(
+        focus,
+        tree,
+        {**_CONSTANTS, **named, **around},
+        models["r4"],
+        {"userInvocationTable": functions},
     )
+    return [_json(f) for f in found]
+
+
+def _json(value: Any) -> Any:
+    """A date or time as its text: fhirpathpy's own words for one would add today's day to a month."""
+    return value.asStr if isinstance(value, FP_DateTime | FP_Time) else value
+
+
+def _number(ctx: Any, parent: Any, node: dict[str, Any]) -> list[int | Decimal]:
+    """A number literal with the digits it was written with: `1.0` is a decimal, `1` an integer."""
+    text = node["text"]
+    return [Decimal(text) if "." in text else int(text)]
+
+
+evaluators["NumberLiteral"] = _number
 
 
 def truth(
@@ -157,33 +177,3 @@ def _resolved(items: list[Any], find: Resolver) -> list[Any]:
         if found is not None:
             out.append(found)
     return out
-
-
-def _has_value(items: list[Any]) -> bool:
-    return len(items) == 1 and not isinstance(items[0], dict)
-
-
-def _html_checks(items: list[Any]) -> bool:
-    from .checking import narrative_fault
-
-    return all(isinstance(i, str) and narrative_fault(i) is None for i in items)
-
-
-def _conforms(items: list[Any], url: Any) -> bool | list[Any]:
-    """Conformance to a base type; whether a profile is met is not asked from inside an expression."""
-    name = str(url).rsplit("/", 1)[-1]
-    if len(items) != 1 or not isinstance(items[0], dict):
-        return []
-    kind = items[0].get("resourceType")
-    from .r4 import TYPE_NAMES
-
-    if name not in TYPE_NAMES:
-        raise ValueError(f"conformsTo({url}) is not evaluated here")
-    return bool(kind == name)
-
-
-_FUNCTIONS: dict[str, Any] = {
-    "hasValue": {"fn": _has_value, "arity": {0: []}},
-    "htmlChecks": {"fn": _html_checks, "arity": {0: []}},
-    "conformsTo": {"fn": _conforms, "arity": {1: ["String"]}},
-}

@@ -50,15 +50,7 @@ Authenticate = Callable[[Services, str | None], Awaitable[Actor]]
 _PROCESS = os.urandom(5).hex() + "-"
 _COUNT = itertools.count(1)
 _ID_CHARACTERS = frozenset("ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-.")
-_LETTER = {
-    "read": "r",
-    "vread": "r",
-    "history": "r",
-    "search": "s",
-    "create": "c",
-    "update": "u",
-    "delete": "d",
-}
+OPEN = (["metadata"], [".well-known", "smart-configuration"])
 
 
 async def bearer(services: Services, header: str | None) -> Actor:
@@ -114,7 +106,7 @@ async def _handle(
     )  # fmt: skip
 
     async def work(fr: FhirRequest) -> Answer:
-        if fr.path in (["metadata"], [".well-known", "smart-configuration"]):
+        if fr.method in ("GET", "HEAD") and fr.path in OPEN:
             return await metadata.open_document(fr)
         auth = headers.get(b"authorization")
         fr.actor = await authenticate(services, auth.decode("latin-1") if auth else None)

@@ -146,6 +146,8 @@ async def _changes(fr: FhirRequest, items: list[Item]) -> list[write.Change]:
             if item.method == method and item.existing is None:
                 try:
                     change = await _change(fr, item, moved)
+                except write.Overtaken:
+                    raise
                 except SammanhangError as e:
                     raise located(item, e) from None
                 if change is not None:

@@ -5,18 +5,13 @@ from __future__ import annotations
 from typing import Any
 
 from sammanhang.fhir.decode import encode, raw
-from sammanhang.fhir.indexing import hash64, slot
 from sammanhang.kernel.errors import Invalid, Issue
+from sammanhang.store import read as store
 from sammanhang.store.database import EVERYTHING
-from sammanhang.store.types import NUMBER
 
 from . import gate
 from .outcome import outcome
 from .request import Answer, FhirRequest
-
-URLS = {
-    kind: slot(f"{kind}.url", "uri") for kind in ("StructureDefinition", "ValueSet", "CodeSystem")
-}
 
 
 async def validate(fr: FhirRequest, type_name: str | None, id: str | None) -> Answer:
@@ -87,14 +82,9 @@ async def _stored(fr: FhirRequest, definitions: Any, profiles: list[str]) -> Non
             if not todo:
                 return
             seen |= set(todo)
-            tokens = "{" + ",".join(str(hash64(u) ^ s) for u in todo for s in URLS.values()) + "}"
-            cursor = await connection.quick.execute(
-                "SELECT body FROM store.other WHERE type = ANY(%s::smallint[]) AND tokens && %s::bigint[]",
-                ("{" + ",".join(str(NUMBER[k]) for k in URLS) + "}", tokens),
-                prepare=False,
-            )
+            bodies = await store.definitions(connection, todo)
             todo = []
-            for (body,) in await cursor.fetchall():
+            for body in bodies:
                 document = raw(body)
                 definitions.add(document)
                 todo += _used(document)

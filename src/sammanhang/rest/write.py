@@ -40,6 +40,10 @@ def moment() -> datetime:
     return now.replace(microsecond=now.microsecond // 1000 * 1000)
 
 
+class Overtaken(Conflict):
+    """Another writer got between reading and writing; to be tried again."""
+
+
 async def pause() -> None:
     """Lets other writers of the same resource finish."""
     await asyncio.sleep(random.random() * 0.02)
@@ -173,7 +177,11 @@ async def put(fr: FhirRequest, type_name: str, id: str, resource: Any) -> Answer
             f"Id i innehållet ska vara ”{id}”, som i adressen.",
         )
     for _ in range(TRIES):
-        change, existed = await revise(fr, type_name, id, resource, wanted)
+        try:
+            change, existed = await revise(fr, type_name, id, resource, wanted)
+        except Overtaken:
+            await pause()
+            continue
         try:
             await commit(fr.services.database, [change.row], trace(fr, [change]))
         except (PreconditionFailed, Conflict, NotFound):
@@ -197,6 +205,8 @@ async def revise(
             hidden = await store.read(connection, type_name, id)
             gone = await store.last_deletion(connection, type_name, id)
         if hidden is not None:
+            if await current(fr, type_name, id) is not None:
+                raise Overtaken("Somebody made it just now.", "Någon annan hann före.")
             raise gate.absent(type_name, id)
         if wanted is not None and (gone is None or gone.version != wanted):
             raise PreconditionFailed("There is no such version.", "Den versionen finns inte.")

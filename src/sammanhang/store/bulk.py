@@ -11,6 +11,7 @@ import psycopg
 
 from .copying import Batch
 from .rows import Row, row_of
+from .trace import SyncChain
 from .types import table
 
 PER_TRANSACTION = 4000
@@ -32,8 +33,6 @@ class BulkWriter:
         self._parties: dict[str, int] = dict(
             self.connection.execute("SELECT id, number FROM store.party").fetchall()
         )
-        from sammanhang.access.audit import SyncChain
-
         self._chain = SyncChain(self.connection)
 
     def __enter__(self) -> BulkWriter:

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
 
-from sammanhang.fhir.indexing import self_hash
+from sammanhang.fhir.indexing import hash64, self_hash, slot
 from sammanhang.kernel.errors import Gone, NotFound
 
 from .database import Connection
@@ -236,3 +236,20 @@ async def everything(
 
 def _patient_first(row: tuple[Any, ...]) -> bool:
     return bool(row[0] != NUMBER["Patient"])
+
+
+_URLS = {
+    kind: slot(f"{kind}.url", "uri") for kind in ("StructureDefinition", "ValueSet", "CodeSystem")
+}
+
+
+async def definitions(connection: Connection, urls: list[str]) -> list[bytes]:
+    """Profiles, value sets and code systems loaded into the record, by their canonical URLs."""
+    tokens = ",".join(str(hash64(u) ^ s) for u in urls for s in _URLS.values())
+    kinds = ",".join(str(NUMBER[k]) for k in _URLS)
+    cursor = await connection.quick.execute(
+        "SELECT body FROM store.other WHERE type = ANY(%s::smallint[]) AND tokens && %s::bigint[]",
+        (f"{{{kinds}}}", f"{{{tokens}}}"),
+        prepare=False,
+    )
+    return [r[0] for r in await cursor.fetchall()]

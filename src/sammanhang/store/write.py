@@ -29,12 +29,17 @@ class Trace(Protocol):
     def done(self, connection: Connection) -> None: ...
 
 
-_PUT = "SELECT store.put(" + ", ".join(
-    f"%s::{t}"
-    for t in ["smallint", "bigint", "text", "int", "timestamptz", "bigint", "bigint[]", "int", "int", "bigint[]", "timestamptz", "timestamptz", "timestamptz", "bigint[]", "bytea", "bigint[]", "text[]", "text[]", "bigint[]", "timestamptz[]", "timestamptz[]", "bigint[]", "float8[]", "float8[]", "bigint[]", "float8[]", "float8[]", "bigint[]", "bigint", "bigint", "text", "bigint", "text", "bytea", "bytea"]
-) + ")"  # fmt: skip
+_ARGUMENTS = """
+    smallint bigint text int timestamptz bigint bigint[] int int bigint[] timestamptz timestamptz
+    timestamptz bigint[] bytea
+    bigint[] text[] text[]
+    bigint[] timestamptz[] timestamptz[]
+    bigint[] float8[] float8[] bigint[] float8[] float8[] bigint[]
+    bigint bigint timestamptz text bigint text bytea bytea
+"""  # the row; its strings, dates and quantities; the audit entry
+_PUT = f"SELECT store.put({', '.join(f'%s::{t}' for t in _ARGUMENTS.split())})"
 _AUDIT = "INSERT INTO audit.entry (chain, seq, at, actor, patient, action, entry, hash) VALUES (%s,%s,%s,%s,%s,%s,%s,%s)"
-_NO_AUDIT = (None,) * 7
+_NO_AUDIT = (None,) * 8
 
 
 def _array(values: Any) -> str | None:
@@ -116,8 +121,7 @@ async def commit_on(
     """As `commit`, on a connection that may have a transaction open already."""
     audit = await trace.rows(connection)
     if len(rows) == 1 and len(audit) == 1:
-        chain, seq, _, *rest = audit[0]
-        await connection.quick.execute(_PUT, (*arguments(rows[0], *parties[0]), chain, seq, *rest))
+        await connection.quick.execute(_PUT, (*arguments(rows[0], *parties[0]), *audit[0]))
         return
     batch = Batch()
     few = [(r, p) for r, p in zip(rows, parties, strict=True)]

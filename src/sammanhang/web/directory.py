@@ -29,7 +29,7 @@ NAME_SLOTS = [slot("Patient.name.family", "string"), slot("Patient.name.given", 
 IDENTIFIER_SLOT = slot("Patient.identifier", "token")
 READ = 80  # hits read and put in order; more than shown, so that the best are among them
 SHOWN = 20
-FEW = 3  # fewer hits than this: names that only sound alike are asked for too
+FEW = 10  # fewer hits than this: names that only sound alike are asked for too
 # Above this many bearers two lists are not intersected whole: the first hits are enough.
 COMMON = 30_000
 REFRESH_SECONDS = 300

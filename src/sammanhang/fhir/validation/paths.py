@@ -44,7 +44,8 @@ def fhirpath(json_path: str) -> str:
             member, element = pair
             written = f"{element.name}.ofType({member.type})" if element.choice else name
             # Below a resource of any type the path alone does not tell what may stand there.
-            current = shape(member.shape) if member.shape and member.shape != "Resource" else None
+            below = "Element" if member.primitive else member.shape
+            current = shape(below) if below and below != "Resource" else None
         else:
             written = _choices().get(name, name) if current is None else name
             current = None

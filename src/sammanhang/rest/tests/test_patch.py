@@ -218,6 +218,8 @@ def test_the_published_json_patch_cases_pass() -> None:
 def plain(e: ElementTree.Element) -> Any:
     """FHIR XML as FHIR JSON, as far as these cases go."""
     name = e.tag.split("}")[1]
+    if name == "div":
+        return ElementTree.tostring(e, encoding="unicode")
     if "value" in e.attrib and not len(e):
         text = e.attrib["value"]
         return int(text) if name in _NUMBERS else text
@@ -236,6 +238,14 @@ def plain(e: ElementTree.Element) -> Any:
         else:
             made[key] = value
     return made
+
+
+def comparable(made: Any) -> Any:
+    """A resource whose narrative is compared as XML, not as text."""
+    if not isinstance(made, dict) or "text" not in made:
+        return made
+    div = ElementTree.canonicalize(made["text"]["div"], strip_text=True, rewrite_prefixes=True)
+    return made | {"text": made["text"] | {"div": div}}
 
 
 def resource(e: ElementTree.Element) -> dict[str, Any]:
@@ -267,7 +277,7 @@ def test_the_published_fhirpath_patch_cases_pass() -> None:
             if after is not None:
                 failed.append(f"{case.get('name')}: {e}")
             continue
-        if result != after:
+        if comparable(result) != comparable(after):
             failed.append(f"{case.get('name')}: {result} instead of {after}")
     print(f"fhirpath patch: {ran - len(failed)} of {ran}; failing: {failed}")
     assert ran > 20

@@ -199,7 +199,7 @@ CREATE FUNCTION store.put(
     d_slot bigint[], d_low timestamptz[], d_high timestamptz[],
     q_slot bigint[], q_low float8[], q_high float8[], q_unit bigint[],
     q_raw_low float8[], q_raw_high float8[], q_raw_unit bigint[],
-    a_chain bigint, a_seq bigint, a_actor text, a_patient bigint, a_action text, a_entry bytea, a_hash bytea
+    a_chain bigint, a_seq bigint, a_at timestamptz, a_actor text, a_patient bigint, a_action text, a_entry bytea, a_hash bytea
 ) RETURNS int LANGUAGE plpgsql AS $$
 DECLARE
     old store.resource;
@@ -266,7 +266,7 @@ BEGIN
     INSERT INTO store.event (at, method, type, self, id, version, patient, also, provider, unit, labels)
         VALUES (p_updated, m, p_type, p_self, p_id, v, p_patient, p_also, p_provider, p_unit, p_labels);
     IF a_chain IS NOT NULL THEN
-        INSERT INTO audit.entry VALUES (a_chain, a_seq, p_updated, a_actor, a_patient, a_action, a_entry, a_hash);
+        INSERT INTO audit.entry VALUES (a_chain, a_seq, a_at, a_actor, a_patient, a_action, a_entry, a_hash);
     END IF;
     RETURN v;
 END $$;

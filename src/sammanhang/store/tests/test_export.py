@@ -40,7 +40,7 @@ def filled(empty_database: str, tmp_path: Path) -> str:
     with psycopg.connect(empty_database, autocommit=True) as c:
         gone = c.execute("SELECT type, self FROM store.resource WHERE id = 'gone'").fetchone()
         assert gone
-        nulls = ", ".join(["null"] * 30)
+        nulls = ", ".join(["null"] * 31)
         c.execute(f"SELECT store.put(%s::smallint, %s, 'gone', 1, now(), {nulls})", gone)
         seal(c)
         c.execute(

@@ -41,7 +41,9 @@ def pulse(subject: str, value: float = 72, **more: Any) -> dict[str, Any]:
     }  # fmt: skip
 
 
-def bundle(*entries: tuple[str | None, dict[str, Any]], kind: str = "transaction") -> dict[str, Any]:
+def bundle(
+    *entries: tuple[str | None, dict[str, Any]], kind: str = "transaction"
+) -> dict[str, Any]:
     request = {"method": "POST", "url": "x"} if kind in ("transaction", "batch") else None
     return {
         "resourceType": "Bundle", "type": kind,
@@ -145,7 +147,7 @@ def test_a_deleted_resource_comes_back_as_the_next_version(
     with psycopg.connect(empty_database) as c:
         row = c.execute("SELECT type, self FROM store.resource").fetchone()
         assert row
-        nulls = ", ".join(["null"] * 30)
+        nulls = ", ".join(["null"] * 31)
         c.execute(f"SELECT store.put(%s::smallint, %s, 'p1', 1, now(), {nulls})", row)
     load(empty_database, path)
     assert bodies(empty_database)["Patient/p1"]["meta"]["versionId"] == "3"
@@ -212,7 +214,7 @@ def test_absolute_urls_inside_a_bundle_become_local(empty_database: str, tmp_pat
             (there + "Patient/7", patient("7")),
             (there + "Observation/8", pulse(there + "Patient/7", id="8")),
             kind="searchset",
-        ),  # fmt: skip
+        ),
     )
     assert load(empty_database, path).loaded == 2
     assert bodies(empty_database)["Observation/8"]["subject"]["reference"] == "Patient/7"
@@ -249,7 +251,9 @@ def test_a_folder_is_taken_in_order_packed_files_too(empty_database: str, tmp_pa
     (folder / "deeper" / "c.ndjson.gz").write_bytes(
         gzip.compress(b"\n".join(json.dumps(patient(f"z{i}")).encode() for i in range(9)))
     )
-    (folder / "d.json.gz").write_bytes(gzip.compress(json.dumps(bundle((None, patient()))).encode()))
+    (folder / "d.json.gz").write_bytes(
+        gzip.compress(json.dumps(bundle((None, patient()))).encode())
+    )
     (folder / "readme.txt").write_text("nothing", "utf-8")
     report = load(empty_database, folder)
     assert (report.loaded, report.rejected, report.changed) == (12, 0, 1)
@@ -272,9 +276,11 @@ def test_the_owner_is_set_where_tags_say_none(empty_database: str, tmp_path: Pat
 def many(path: Path, count: int) -> Path:
     with path.open("w", encoding="utf-8") as file:
         for i in range(count):
-            file.write(json.dumps(patient(f"p{i}") if i % 10 == 0 else pulse(f"Patient/p{i // 10 * 10}", i)) + "\n")  # fmt: skip
+            owner = i // 10 * 10
+            resource = patient(f"p{i}") if i == owner else pulse(f"Patient/p{owner}", i)
+            file.write(json.dumps(resource) + "\n")
             if i % 1000 == 500:
-                file.write('{"resourceType":"Patient","id":"bad%d","active":"x"}\n' % i)
+                file.write(json.dumps(patient(f"bad{i}", active="x")) + "\n")
     return path
 
 
