@@ -13,7 +13,8 @@ from sammanhang.kernel.settings import Settings
 
 _READ = "SELECT body FROM store.observation WHERE self = %s AND type = %s"
 _SERIES = (
-    "SELECT id, body FROM store.observation WHERE patient = %s AND type = %s AND tokens @> %s::bigint[]"
+    "SELECT id, body FROM store.observation WHERE patient = %s AND type = %s"
+    " AND (tokens || '{}'::bigint[]) @> %s::bigint[]"  # by_patient's index, not GIN
     " ORDER BY occurred DESC LIMIT 50"
 )
 _EVERYTHING = "SELECT id, body FROM store.resource WHERE patient = %s"
@@ -102,7 +103,9 @@ def create_floor() -> Any:
 def prepare_floor(dsn: str) -> None:
     """The bare table that floors write to."""
     with psycopg.connect(dsn) as c:
-        c.execute("CREATE TABLE IF NOT EXISTS public.bare (id text PRIMARY KEY, body bytea NOT NULL)")
+        c.execute(
+            "CREATE TABLE IF NOT EXISTS public.bare (id text PRIMARY KEY, body bytea NOT NULL)"
+        )
 
 
 def create_untraced() -> Any:

@@ -179,14 +179,16 @@ class Bench:
             "SAMMANHANG_PROCESSES": str(processes), "SAMMANHANG_LOG_LEVEL": "warning",
             "SAMMANHANG_SESSION_IDLE_MINUTES": "600",
         }  # fmt: skip
-        process = subprocess.Popen(
-            [sys.executable, str(HERE / "_serve.py"), application], env=environment,
-            stdout=subprocess.PIPE, text=True, cwd=ROOT,
-        )  # fmt: skip
+        log = DATA / "server.log"
+        with log.open("w") as said:
+            process = subprocess.Popen(
+                [sys.executable, str(HERE / "_serve.py"), application], env=environment,
+                stdout=subprocess.PIPE, stderr=said, text=True, cwd=ROOT,
+            )  # fmt: skip
         assert process.stdout is not None
         while (line := process.stdout.readline()) != "ready\n":
             if not line:
-                raise SystemExit(f"The server {application} did not start.")
+                raise SystemExit(f"The server {application} did not start; see {log}.")
         try:
             yield Server(url, _token(dsn, url, application), process)
         finally:
@@ -294,7 +296,9 @@ def main(
     parser.add_argument("names", nargs="*", help="questions; all when none is named")
     parser.add_argument("--quick", action="store_true", help="short runs, small sizes")
     parser.add_argument("--minutes", type=float, help="how long the churn lasts (10; quick: 0.5)")
-    parser.add_argument("--patients", type=int, help="largest size of `size` (50 000; quick: 5 000)")
+    parser.add_argument(
+        "--patients", type=int, help="largest size of `size` (50 000; quick: 5 000)"
+    )
     parser.add_argument("--list", action="store_true", help="print the questions")
     given = parser.parse_args(arguments)
     unknown = [n for n in given.names if n not in questions]

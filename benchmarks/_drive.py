@@ -97,7 +97,12 @@ end
 
 
 def drive(
-    url: str, requests: Requests, seconds: float, *, concurrency: int = CONCURRENCY, warm: float = 1.0
+    url: str,
+    requests: Requests,
+    seconds: float,
+    *,
+    concurrency: int = CONCURRENCY,
+    warm: float = 1.0,
 ) -> Result:
     """Sends requests for some seconds, after a short while that is not counted."""
     program = wrk()
@@ -192,10 +197,11 @@ def beside(
     for _ in range(2):
         low = floor(seconds / 2)
         results.append((ours(seconds / 2), low))
-    return _mean([r[0] for r in results]), _mean([r[1] for r in results])
+    return mean([r[0] for r in results]), mean([r[1] for r in results])
 
 
-def _mean(results: list[Result]) -> Result:
+def mean(results: list[Result]) -> Result:
+    """Several stretches as one."""
     n = len(results)
     return Result(
         sum(r.per_second for r in results) / n, sum(r.p50 for r in results) / n,

@@ -69,7 +69,9 @@ def _shown(found: list[Any]) -> str:
 
 def _same(found: Any, kind: str | None, wanted: str) -> bool:
     if kind is None:  # the type is in the way the value is written
-        kind = "boolean" if wanted in ("true", "false") else "dateTime" if wanted[:1] == "@" else None
+        kind = (
+            "boolean" if wanted in ("true", "false") else "dateTime" if wanted[:1] == "@" else None
+        )
     if kind == "boolean":
         return found is (wanted == "true")
     if kind in ("integer", "decimal"):

@@ -128,7 +128,9 @@ def run() -> Iterator[Outcome]:
             place = change(broken)
             errors = _errors(broken)
             found = f"no error at {place}, but at {sorted(errors)}"
-            yield Outcome(f"broken{change.__name__}", place in errors, "" if place in errors else found)
+            yield Outcome(
+                f"broken{change.__name__}", place in errors, "" if place in errors else found
+            )
 
 
 def _errors(resource: dict[str, Any]) -> dict[str, str]:

@@ -8,7 +8,7 @@ FHIRPath expression only for a fault.
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from datetime import date
 from functools import lru_cache
 from typing import Any
@@ -16,6 +16,10 @@ from typing import Any
 import msgspec
 
 from sammanhang.kernel.errors import Issue
+
+from .logic import *  # noqa: F403  (the generated code takes everything from here)
+from .logic import distinct
+from .narrative import narrative_fault
 
 Path = tuple[Any, ...] | str
 
@@ -53,86 +57,6 @@ class Context:
 
     def add(self, code: str, at: Path, sv: str, en: str) -> None:
         self.issues.append(Issue(code, expression(at), sv, en))
-
-
-# Three-valued logic (FHIRPath §6.5): None is the empty collection.
-
-
-def and3(a: bool | None, b: bool | None) -> bool | None:
-    if a is False or b is False:
-        return False
-    return None if a is None or b is None else True
-
-
-def or3(a: bool | None, b: bool | None) -> bool | None:
-    if a is True or b is True:
-        return True
-    return None if a is None or b is None else False
-
-
-def xor3(a: bool | None, b: bool | None) -> bool | None:
-    return None if a is None or b is None else a != b
-
-
-def implies3(a: bool | None, b: bool | None) -> bool | None:
-    if a is False or b is True:
-        return True
-    return None if a is None or b is None else b
-
-
-def not3(a: bool | None) -> bool:
-    """Empty negates to true, as HL7's own validator has it (`fullUrl.contains(…).not()`, bdl-8)."""
-    return not a
-
-
-def eq3(a: Any, b: Any) -> bool | None:
-    return None if a is None or b is None else a == b
-
-
-def ne3(a: Any, b: Any) -> bool | None:
-    return None if a is None or b is None else a != b
-
-
-def in3(a: Any, members: set[Any]) -> bool | None:
-    return None if a is None else a in members
-
-
-def startswith3(a: str | None, text: str) -> bool | None:
-    return None if a is None else a.startswith(text)
-
-
-def contains3(a: str | None, text: str) -> bool | None:
-    return None if a is None else text in a
-
-
-def compare3(a: Any, op: str, b: Any) -> bool | None:
-    """Order of numbers, of dates (None when their precision does not tell) and of quantities."""
-    if a is None or b is None:
-        return None
-    if isinstance(a, str) and isinstance(b, str):
-        from .dates import compare
-
-        order = compare(a, b)
-        if order is None:
-            return None
-    elif hasattr(a, "unit") and hasattr(b, "unit"):
-        if a.value is None or b.value is None:
-            return None
-        if (a.system, a.code or a.unit) != (b.system, b.code or b.unit):
-            return True  # other units: compared where units are known, not here
-        order = (a.value > b.value) - (a.value < b.value)
-    else:
-        order = (a > b) - (a < b)
-    return {"<": order < 0, "<=": order <= 0, ">": order > 0, ">=": order >= 0}[op]
-
-
-def present(*values: Any) -> list[Any]:
-    return [v for v in values if v is not None]
-
-
-def distinct(values: Iterable[Any]) -> bool:
-    found = list(values)
-    return len(found) == len(set(found))
 
 
 # Faults the generated code reports.
@@ -276,9 +200,9 @@ def check_reference(v: Any, at: Path, targets: frozenset[str] | None, ctx: Conte
     """Reference syntax, that `#x` is contained, and that the type is one the element allows."""
     reference = v.reference
     if reference is None:
-        if v.identifier is None and v.display is None and v.extension is None and v.type is None:
-            if v._reference is None and v._display is None:
-                ctx.add("required", at, "Referensen är tom.", "The reference is empty.")
+        said = (v.identifier, v.display, v.extension, v.type, v._reference, v._display)
+        if said.count(None) == len(said):
+            ctx.add("required", at, "Referensen är tom.", "The reference is empty.")
         named = v.type
     elif reference[0] == "#":
         if len(reference) > 1 and reference[1:] not in ctx.contained:
@@ -389,160 +313,6 @@ def run_fhirpath(v: Any, at: Path, key: str, human: str, source: str, ctx: Conte
         fault_invariant(ctx, at, key, human)
 
 
-_XHTML_TAGS = frozenset(
-    [
-        "a",
-        "abbr",
-        "acronym",
-        "b",
-        "big",
-        "blockquote",
-        "br",
-        "caption",
-        "cite",
-        "code",
-        "col",
-        "colgroup",
-        "dd",
-        "dfn",
-        "div",
-        "dl",
-        "dt",
-        "em",
-        "h1",
-        "h2",
-        "h3",
-        "h4",
-        "h5",
-        "h6",
-        "hr",
-        "i",
-        "img",
-        "li",
-        "ol",
-        "p",
-        "pre",
-        "q",
-        "samp",
-        "small",
-        "span",
-        "strong",
-        "sub",
-        "sup",
-        "table",
-        "tbody",
-        "td",
-        "tfoot",
-        "th",
-        "thead",
-        "tr",
-        "tt",
-        "ul",
-        "var",
-    ]
-)
-_XHTML_ATTRIBUTES = frozenset(
-    [
-        "abbr",
-        "accesskey",
-        "align",
-        "alt",
-        "axis",
-        "bgcolor",
-        "border",
-        "cellhalign",
-        "cellpadding",
-        "cellspacing",
-        "cellvalign",
-        "char",
-        "charoff",
-        "charset",
-        "cite",
-        "class",
-        "colspan",
-        "compact",
-        "coords",
-        "dir",
-        "frame",
-        "headers",
-        "height",
-        "href",
-        "hreflang",
-        "hspace",
-        "id",
-        "lang",
-        "longdesc",
-        "name",
-        "nowrap",
-        "rel",
-        "rev",
-        "rowspan",
-        "rules",
-        "scope",
-        "shape",
-        "span",
-        "src",
-        "start",
-        "style",
-        "summary",
-        "tabindex",
-        "target",
-        "title",
-        "type",
-        "valign",
-        "value",
-        "width",
-    ]
-)
-
-
-@lru_cache(maxsize=1024)
-def narrative_fault(div: str) -> tuple[str, str] | None:
-    """(key, reason) when a narrative breaks txt-1 or txt-2; None when it is safe XHTML with content."""
-    from lxml import etree
-
-    parser = etree.XMLParser(resolve_entities=False, no_network=True, huge_tree=False)
-    if "<!" in div.replace("<!--", ""):
-        return "txt-1", "the narrative may not declare a document type or entities"
-    try:
-        root = etree.fromstring(_named_entities(div).encode(), parser)
-    except etree.XMLSyntaxError as e:
-        return "txt-1", f"the narrative is not well-formed XHTML ({e.msg})"
-    if root.tag not in ("{http://www.w3.org/1999/xhtml}div", "div"):
-        return "txt-1", "the narrative must be a div"
-    if root.tag == "div":
-        return "txt-1", "the narrative must be in the XHTML namespace"
-    seen = False
-    for element in root.iter():
-        if not isinstance(element.tag, str):
-            continue
-        tag = etree.QName(element).localname
-        if tag not in _XHTML_TAGS:
-            return "txt-1", f"the element <{tag}> is not allowed"
-        for name, value in element.attrib.items():
-            plain = etree.QName(name).localname
-            if plain.startswith("on") or plain not in _XHTML_ATTRIBUTES:
-                return "txt-1", f"the attribute {plain} is not allowed"
-            if value.strip().lower().startswith(("javascript:", "vbscript:", "data:text")):
-                return "txt-1", f"the attribute {plain} may not hold a script"
-        seen = seen or tag == "img" or bool((element.text or "").strip())
-        seen = seen or bool((element.tail or "").strip())
-    return None if seen else ("txt-2", "the narrative must have content")
-
-
-def _named_entities(div: str) -> str:
-    """HTML's named entities as characters; XML's own five stay."""
-    from html.entities import name2codepoint
-
-    def one(match: re.Match[str]) -> str:
-        name = match[1]
-        if name in ("amp", "lt", "gt", "quot", "apos") or name not in name2codepoint:
-            return match[0]
-        return chr(name2codepoint[name])
-
-    return re.sub(r"&([A-Za-z]+);", one, div) if "&" in div else div
-
-
 def check_narrative(v: Any, at: Path, ctx: Context) -> None:
     if v.div is not None:
         found = narrative_fault(v.div)
@@ -555,7 +325,8 @@ Check = Callable[[Any, Path, Context], None]
 
 def open_choice(v: Any, start: int, table: tuple[Any, ...], at: Path, ctx: Context) -> int:
     """Checks a choice of very many types (Extension.value[x]); how many of them are given."""
-    values = msgspec.structs.astuple(v)[start : start + len(table)]
+    everything = msgspec.structs.astuple(v)
+    values = everything[start : start + len(table)]
     given = len(values) - values.count(None)
     if given:
         for x, (name, check) in zip(values, table, strict=True):
@@ -566,9 +337,23 @@ def open_choice(v: Any, start: int, table: tuple[Any, ...], at: Path, ctx: Conte
                     check_day(x, (at, name), ctx)
             else:
                 check(x, (at, name), ctx)
-    else:
-        given = sum(1 for name, _ in table if getattr(v, "_" + name, None) is not None)
+    after = everything[start + len(table) :]
+    if after.count(None) != len(after):  # extensions of primitives may be among what follows
+        given += _extended(v, table, at, ctx)
     return given
+
+
+def _extended(v: Any, table: tuple[Any, ...], at: Path, ctx: Context) -> int:
+    """Checks the extensions beside a choice's primitives; how many of them stand without a value."""
+    from .r4.datatypes import check_Element
+
+    alone = 0
+    for name, _ in table:
+        beside = getattr(v, "_" + name, None)
+        if beside is not None:
+            check_Element(beside, (at, "_" + name), ctx)
+            alone += getattr(v, name) is None
+    return alone
 
 
 def check_any_reference(v: Any, at: Path, ctx: Context) -> None:

@@ -11,7 +11,7 @@ from __future__ import annotations
 import re
 from collections.abc import Callable
 from decimal import Decimal
-from functools import lru_cache
+from functools import cache, lru_cache
 from typing import Any
 
 import msgspec
@@ -24,7 +24,7 @@ from fhirpathpy.parser import parse
 from .validation.path_functions import FUNCTIONS
 
 # Set by the library only when a type is first asked for; without it types are guessed from values.
-TypeInfo.model = models["r4"]
+TypeInfo.model = models["r4"]  # type: ignore[assignment]
 
 _TRACE = re.compile(r"\.trace\([^()]*\)")  # a debugging aid that prints; it never changes a result
 _NAMED = re.compile(r"%[`\"'](vs|ext)-([^`\"']+)[`\"']")
@@ -120,34 +120,14 @@ def holds(expression: str, v: Any, resource: Any) -> bool:
     """Whether an invariant is true of a decoded structure; one that cannot be evaluated counts as met."""
     value = v if isinstance(v, dict) else plain(v)
     whole = resource if isinstance(resource, dict) else plain(resource)
-    base = None if isinstance(v, dict) else BASES.get(type(v).__name__)
+    base = None if isinstance(v, dict) else path_of(v.__class__)
     return truth(expression, value, whole, base=base) is not False
 
 
-class _Bases(dict[str, str]):
-    """Class name → the path fhirpathpy knows a structure by: `PatientContact` → `Patient.contact`."""
-
-    def __missing__(self, name: str) -> str:
-        from . import r4
-        from .r4 import datatypes
-
-        owner = next((n for n in r4.CLASSES if name != n and name.startswith(n)), None)
-        doc = getattr(r4.CLASSES.get(name) or getattr(datatypes, name, None), "__doc__", None)
-        if doc is None and owner is not None:
-            for kind in sorted((n for n in r4.CLASSES if name.startswith(n)), key=len, reverse=True):
-                module = __import__(r4.CLASSES[kind].__module__, fromlist=["_"])
-                if hasattr(module, name):
-                    doc = getattr(module, name).__doc__
-                    break
-        path = (doc or name).removeprefix("FHIR R4 ").rstrip(".")
-        self[name] = path
-        return path
-
-    def get(self, name: str, default: Any = None) -> str:
-        return self[name]
-
-
-BASES = _Bases()
+@cache
+def path_of(structure: Any) -> str:
+    """The path fhirpathpy knows a generated class by: `PatientContact` is `Patient.contact`."""
+    return (structure.__doc__ or structure.__name__).removeprefix("FHIR R4 ").rstrip(".")
 
 
 def plain(v: Any) -> Any:

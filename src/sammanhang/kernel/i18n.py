@@ -87,7 +87,7 @@ def catalogue(language: str) -> Catalog:
         return read_po(file, locale=language)
 
 
-def keys() -> Catalog:
+def asked() -> Catalog:
     """Every text that code and templates ask for."""
     found = Catalog(project="Sammanhang", charset="utf-8")
     for path in _files():
@@ -106,7 +106,7 @@ def missing(language: str) -> list[str]:
     """Texts that a page may ask for and the catalogue of `language` does not have."""
     have = catalogue(language)
     out = []
-    for message in keys():
+    for message in asked():
         if not message.id:
             continue
         got = have.get(message.id, message.context)
@@ -126,7 +126,7 @@ def _files() -> Iterator[Path]:
 
 def gather() -> None:
     """Writes the keys of today into both catalogues; what is translated already stays."""
-    now = keys()
+    now = asked()
     for language in LANGUAGES:
         catalog = catalogue(language)
         catalog.update(now, no_fuzzy_matching=True)

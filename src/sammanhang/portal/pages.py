@@ -57,7 +57,9 @@ class MyPage:
 async def mine(visit: Visit) -> Response:
     """The resident's own page."""
     record = visit.opened
-    core = await record.resources("Condition", "MedicationRequest", "MedicationStatement", limit=1000)
+    core = await record.resources(
+        "Condition", "MedicationRequest", "MedicationStatement", limit=1000
+    )
     planned = await record.resources("Appointment", limit=200)
     observations = await record.resources("Observation", limit=200)
     names = await names_of(record, [*planned, *observations[:60]])

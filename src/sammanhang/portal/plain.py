@@ -41,10 +41,12 @@ def problems_of(rows: list[Stored]) -> list[str]:
     for row in rows:
         c = row.resource
         codes = _codes(c.clinicalStatus)
-        lasting = "encounter-diagnosis" not in {code for cat in c.category or () for code in _codes(cat)}
-        if lasting and not codes & set(OVER) and c.abatementDateTime is None:
-            if not _codes(c.verificationStatus) & {"refuted", "entered-in-error"}:
-                found[text(c.code)] = None
+        lasting = "encounter-diagnosis" not in {
+            code for cat in c.category or () for code in _codes(cat)
+        }
+        wrong = _codes(c.verificationStatus) & {"refuted", "entered-in-error"}
+        if lasting and not wrong and not codes & set(OVER) and c.abatementDateTime is None:
+            found[text(c.code)] = None
     return [name for name in found if name]
 
 
@@ -73,14 +75,24 @@ def results_of(rows: list[Stored], names: dict[int, str]) -> list[PlainResult]:
         o = row.resource
         kinds = {code for cat in o.category or () for code in _codes(cat)}
         q = o.valueQuantity
-        if "laboratory" not in kinds or o.status in ("cancelled", "entered-in-error") or not o.effectiveDateTime:
+        if (
+            "laboratory" not in kinds
+            or o.status in ("cancelled", "entered-in-error")
+            or not o.effectiveDateTime
+        ):
             continue
-        value = f"{q.comparator + ' ' if q.comparator else ''}{show.number(q.value)} {q.unit or ''}".strip() if q is not None else text(o.valueCodeableConcept) or (o.valueString or "")
+        value = (
+            f"{q.comparator + ' ' if q.comparator else ''}{show.number(q.value)} {q.unit or ''}".strip()
+            if q is not None
+            else text(o.valueCodeableConcept) or (o.valueString or "")
+        )
         name = text(o.code)
         if not value or name in found:
             continue
         said, out = _said(o)
-        found[name] = PlainResult(name, value, o.effectiveDateTime, names.get(row.unit or 0, ""), said, out)
+        found[name] = PlainResult(
+            name, value, o.effectiveDateTime, names.get(row.unit or 0, ""), said, out
+        )
         if len(found) == RESULTS:
             break
     return list(found.values())
@@ -90,10 +102,18 @@ def _said(o: Any) -> tuple[str, bool]:
     codes = {code for concept in o.interpretation or () for code in _codes(concept)}
     low, high = _limits(o)
     value = o.valueQuantity.value if o.valueQuantity is not None else None
-    if codes & {"H", "HH", "HU"} or (not codes and value is not None and high is not None and value > high):
-        return _("Högre än det vanliga. Det behöver inte vara farligt. Fråga din mottagning om du undrar."), True
-    if codes & {"L", "LL", "LU"} or (not codes and value is not None and low is not None and value < low):
-        return _("Lägre än det vanliga. Det behöver inte vara farligt. Fråga din mottagning om du undrar."), True
+    if codes & {"H", "HH", "HU"} or (
+        not codes and value is not None and high is not None and value > high
+    ):
+        return _(
+            "Högre än det vanliga. Det behöver inte vara farligt. Fråga din mottagning om du undrar."
+        ), True
+    if codes & {"L", "LL", "LU"} or (
+        not codes and value is not None and low is not None and value < low
+    ):
+        return _(
+            "Lägre än det vanliga. Det behöver inte vara farligt. Fråga din mottagning om du undrar."
+        ), True
     if codes & {"N"} or (value is not None and (low is not None or high is not None)):
         return _("Som det brukar vara."), False
     return "", False
@@ -101,7 +121,10 @@ def _said(o: Any) -> tuple[str, bool]:
 
 def _limits(o: Any) -> tuple[Any, Any]:
     for r in o.referenceRange or ():
-        return (r.low.value if r.low is not None else None, r.high.value if r.high is not None else None)
+        return (
+            r.low.value if r.low is not None else None,
+            r.high.value if r.high is not None else None,
+        )
     return None, None
 
 

@@ -101,7 +101,7 @@ async def _handle(
     headers = dict(scope["headers"])
     fr = FhirRequest(
         services, scope["method"], [p for p in path.split("/") if p],
-        scope["query_string"].decode("latin-1"), headers, receive, services.base_url + "/fhir",
+        _text(scope["query_string"]), headers, receive, services.base_url + "/fhir",
         Actor("client", "client:unknown"), f"{_PROCESS}{next(_COUNT):x}",
     )  # fmt: skip
 
@@ -113,6 +113,14 @@ async def _handle(
         return await dispatch(fr)
 
     return await answered(fr, work)
+
+
+def _text(query: bytes) -> str:
+    """The query string; letters that were not percent-encoded are UTF-8."""
+    try:
+        return query.decode()
+    except UnicodeDecodeError:
+        return query.decode("latin-1")
 
 
 async def answered(fr: FhirRequest, work: Callable[[FhirRequest], Awaitable[Answer]]) -> Answer:
@@ -164,7 +172,7 @@ async def _failed(fr: FhirRequest, e: SammanhangError) -> Answer:
                     f"{fr.method} {'/'.join(fr.path)[:200]}",
                     rule=getattr(e, "rule", None),
                     outcome=type(e).__name__.lower(),
-                )  # fmt: skip
+                )
             )
         except Unavailable as unavailable:
             return Answer(unavailable.status, of_error(unavailable, fr.swedish))

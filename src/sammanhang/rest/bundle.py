@@ -67,7 +67,7 @@ class Writer:
                 status,
                 version.version,
                 instant(version.updated).encode(),
-            )  # fmt: skip
+            )
         )
 
     def response(

@@ -57,7 +57,7 @@ async def everything(fr: FhirRequest, patient: str) -> Answer:
     scope = await gate.scope_for_search(fr, [patient])
     async with fr.services.database.reading(scope) as connection:
         rows, more = await store.everything(
-            connection, patient, gate.only_scopes(fr, gate.wall(scope)),
+            connection, patient, gate.only_scopes(fr, gate.wall(scope, fr.actor)),
             types=types, since=since, span=span, after=after, count=count,
         )  # fmt: skip
     outcome = "ok" if rows or after is not None else "absent"
@@ -69,7 +69,7 @@ async def everything(fr: FhirRequest, patient: str) -> Answer:
             patient=patient,
             count=len(rows),
             outcome=outcome,
-        )  # fmt: skip
+        )
     )
     if not rows and after is None and not types and since is None:
         raise gate.absent("Patient", patient)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+from sammanhang.access.actor import Actor
 from sammanhang.access.audit import Entry
 from sammanhang.access.door import predicate
 from sammanhang.fhir.indexing import self_hash
@@ -11,7 +12,7 @@ from sammanhang.kernel.errors import NotFound, Refused, TooLarge
 from sammanhang.kernel.owner import PROVIDER, UNIT
 from sammanhang.store.database import EVERYTHING, Scope
 from sammanhang.store.search.compile import Predicate
-from sammanhang.store.search.parse import Request
+from sammanhang.store.search.parse import Criterion, Request
 from sammanhang.store.types import COMMON, NUMBER, table
 
 from .request import FhirRequest
@@ -23,8 +24,12 @@ def within_scopes(fr: FhirRequest, request: Request, wall: Predicate) -> Predica
     """As `only_scopes`; raises `Refused` for a search that names other types."""
     if fr.actor.kind != "client" or may_by_scope(fr.actor.scopes, "*", "s"):
         return wall
-    asked = {t for c in request.criteria for _, ts in c.chain for t in ts if len(ts) == 1}
-    asked |= {t for c in request.criteria for t, _ in c.has}
+    asked: set[str] = set()
+    for c in request.criteria:
+        one: Criterion | None = c
+        while one is not None:
+            asked |= {ts[0] for _, ts in one.chain if len(ts) == 1} | {t for t, _ in one.has}
+            one = one.inner
     if len(request.types) < len(NUMBER):
         asked |= {*request.types}
     for name in asked:
@@ -55,9 +60,21 @@ def outside_scopes() -> Refused:
     )
 
 
-def wall(scope: Scope) -> Predicate:
-    """The first wall as a function of the alias, for the search compiler."""
-    return lambda alias: predicate(scope, alias)
+def wall(scope: Scope, actor: Actor) -> Predicate:
+    """The first wall as a function of the alias, for the search compiler.
+
+    The register of people is for those who work in care: a resident finds only themselves in it.
+    """
+    if actor.kind != "resident":
+        return lambda alias: predicate(scope, alias)
+    me = self_hash("Patient", actor.id.removeprefix("Patient/"))
+
+    def own(alias: str) -> tuple[str, list[Any]]:
+        sql, args = predicate(scope, alias)
+        own_row = f"({alias}.type <> {NUMBER['Patient']} OR {alias}.self = %s)"
+        return f"({sql}) AND {own_row}", [*args, me]
+
+    return own
 
 
 def entry(fr: FhirRequest, action: str, what: str, **more: Any) -> Entry:

@@ -55,7 +55,9 @@ def json_patch(document: dict[str, Any], operations: Any) -> dict[str, Any]:
             result = jsonpatch.JsonPatch([operation]).apply(result, in_place=True)
             # copies of copies double: a short patch must not fill the memory
             if operation.get("op") == "copy" and len(_encoder.encode(result)) > LARGEST:
-                raise TooLarge("The patch makes the resource too large.", "Ändringen blir för stor.")
+                raise TooLarge(
+                    "The patch makes the resource too large.", "Ändringen blir för stor."
+                )
     except jsonpatch.JsonPatchTestFailed as e:
         raise Unprocessable(
             f"A test in the patch failed: {e}", f"Ett test i ändringen föll: {e}"

@@ -6,8 +6,8 @@ from urllib.parse import urlencode
 
 from sammanhang.fhir.decode import encode
 from sammanhang.fhir.r4 import TYPE_NAMES
-from sammanhang.store.search.parse import Criterion, Request, fault, parse, unescape
 from sammanhang.store.search.page import Page
+from sammanhang.store.search.parse import Criterion, Request, fault, parse, unescape
 from sammanhang.store.search.run import run
 from sammanhang.store.types import NUMBER
 from sammanhang.terminology.lookup import expand
@@ -34,7 +34,7 @@ async def search(
         patients = [patient]
     scope = await gate.scope_for_search(fr, patients)
     settings = fr.services.settings
-    wall = gate.within_scopes(fr, request, gate.wall(scope))
+    wall = gate.within_scopes(fr, request, gate.wall(scope, fr.actor))
     async with fr.services.database.reading(scope) as connection:
         page = await run(
             connection,

@@ -112,6 +112,36 @@ class DeletedBefore(Conflict):
         self.version = version
 
 
+async def _bring_back(
+    connection: Connection,
+    rows: list[Row],
+    parties: list[tuple[int | None, int | None]],
+    trace: Trace,
+) -> None:
+    """Writes of which some bring a deleted resource back, one writer of each at a time.
+
+    Without the lock, a writer who saw an older deletion could give a version number out twice.
+    """
+    back = [r for r in rows if r.named and r.expected]
+    audit = await trace.rows(connection)  # may open a chain, which must outlive this transaction
+    async with connection.transaction():
+        for self in sorted(r.self for r in back):
+            await connection.execute("SELECT pg_advisory_xact_lock(%s)", (self,))
+        for row in back:
+            cursor = await connection.execute(
+                "SELECT max(version) FROM store.history WHERE self = %s AND type = %s",
+                (row.self, NUMBER[row.type]),
+            )
+            last = await cursor.fetchone()
+            if last is not None and last[0] != row.expected:
+                raise PreconditionFailed(
+                    "Somebody else changed the resource.", "Någon annan har ändrat resursen."
+                )
+        for row, party in zip(rows, parties, strict=True):
+            await connection.quick.execute(_PUT, (*arguments(row, *party), *_NO_AUDIT))
+        await connection.quick.executemany(_AUDIT, audit)
+
+
 async def commit_on(
     connection: Connection,
     rows: list[Row],
@@ -119,6 +149,10 @@ async def commit_on(
     trace: Trace,
 ) -> None:
     """As `commit`, on a connection that may have a transaction open already."""
+    for row in rows:
+        if row.named and row.expected:
+            await _bring_back(connection, rows, parties, trace)
+            return
     audit = await trace.rows(connection)
     if len(rows) == 1 and len(audit) == 1:
         await connection.quick.execute(_PUT, (*arguments(rows[0], *parties[0]), *audit[0]))

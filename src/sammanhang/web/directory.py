@@ -86,9 +86,10 @@ def _born(text: str) -> tuple[datetime, datetime] | None:
             return bounds(digits)
         if len(digits) == 8:
             return bounds(f"{digits[:4]}-{digits[4:6]}-{digits[6:]}")
-        if len(digits) == 6 and digits[:2] in ("18", "19", "20") and 1 <= int(digits[4:]) <= 12:
-            if int(digits[:4]) <= today.year and int(digits[2:4]) > 12:
-                return bounds(f"{digits[:4]}-{digits[4:]}")
+        year, month = int(digits[:4]), int(digits[4:] or 0)
+        # 193711 is November 1937: no day is written 1937-11 with the year in two digits.
+        if len(digits) == 6 and 1880 <= year <= today.year and month <= 12 < int(digits[2:4]):
+            return bounds(f"{digits[:4]}-{digits[4:]}")
         if len(digits) == 6:
             day = date(2000 + int(digits[:2]), int(digits[2:4]), int(digits[4:]))
             if day > today:
@@ -142,12 +143,14 @@ class Directory:
             rows = await self._rows(scope, SQL["patients_born"], (PATIENT, low, high, READ + 1))
             return self._found(rows, asked)
         names = await self._names()
-        lists = [names.exact(w) | names.beginning(w) for w in asked.words]
+        # Whole names first, where there are any: a beginning has so many bearers that it would fill
+        # the list and leave out the one that was meant.
+        lists = [names.exact(w) or names.beginning(w) for w in asked.words]
         rows = await self._bearing(scope, lists, low, high) if all(lists) else []
         if len(rows) < FEW:
-            wider = [near | names.alike(w) for near, w in zip(lists, asked.words, strict=True)]
+            wider = [names.exact(w) | names.beginning(w) | names.alike(w) for w in asked.words]
             if all(wider) and wider != lists:
-                rows = await self._bearing(scope, wider, low, high)
+                rows += await self._bearing(scope, wider, low, high)
             elif not rows:
                 rows = await self._beginning(scope, asked.words, low, high)
         return self._found(rows, asked)
@@ -169,7 +172,10 @@ class Directory:
 
     async def _numbered(self, scope: Scope, number: identifiers.PersonalNumber) -> Found:
         # The twelve digits are what is stored; another system's row may write them with a hyphen.
-        tokens = [identified(number.system, v)[1] ^ IDENTIFIER_SLOT for v in (number.value, number.display)]
+        tokens = [
+            identified(number.system, v)[1] ^ IDENTIFIER_SLOT
+            for v in (number.value, number.display)
+        ]
         rows = await self._rows(scope, SQL["patients_numbered"], (PATIENT, _ints(tokens), READ))
         return Found([_person(body, labels) for _, body, labels in rows])
 
@@ -203,7 +209,8 @@ class Directory:
     async def _rows(self, scope: Scope, sql: str, values: Any) -> list[Any]:
         async with self.database.reading(scope) as connection:
             self.database.queries += 1
-            cursor = await connection.quick.execute(sql, values)
+            # Never prepared: a plan made without seeing the names reads whole tables for some of them.
+            cursor = await connection.quick.execute(sql, values, prepare=False)
             return list(await cursor.fetchall())
 
     def _found(self, rows: list[Any], asked: Asked) -> Found:
@@ -212,9 +219,17 @@ class Directory:
         A protected identity is found by its whole number only: a hit on a name would give the name
         away.
         """
-        people = [_person(body, labels) for _, body, labels in rows[:READ]]
+        people = [_person(body, labels) for _, body, labels in rows[: READ * 2]]
         people = [p for p in {p.id: p for p in people}.values() if not p.protected]
-        people.sort(key=lambda p: (-_whole(p, asked.words), bool(p.dead), fold(p.family), fold(p.given), p.born))
+        people.sort(
+            key=lambda p: (
+                -_whole(p, asked.words),
+                bool(p.dead),
+                fold(p.family),
+                fold(p.given),
+                p.born,
+            )
+        )
         return Found(mark_similar(people[:SHOWN]), len(rows) > READ or len(people) > SHOWN)
 
 

@@ -93,7 +93,9 @@ def refused_page(error: Refused, visit: Visit | None, said: str) -> RefusedPage:
     )
     onward = shell_of(visit).path if visit is not None else "/"
     title = _("Du behöver ange varför du öppnar journalen")
-    return RefusedPage(title, error.rule, said, error.patient_id or "", reasons, rules["hours"], onward)
+    return RefusedPage(
+        title, error.rule, said, error.patient_id or "", reasons, rules["hours"], onward
+    )
 
 
 def _visit(request: Request) -> Visit | None:

@@ -7,8 +7,8 @@ from dataclasses import dataclass
 from starlette.responses import Response
 
 from sammanhang.access.door import RecordRefused
-from sammanhang.kernel.i18n import N_, _
 from sammanhang.fhir.indexing import fold
+from sammanhang.kernel.i18n import N_, _
 
 from .directory import Directory, Found, understand
 from .people import Person
@@ -84,7 +84,13 @@ async def search(visit: Visit, text: str) -> Found:
     found = await directory.search(scope, understand(text))
     # The trace holds what was asked, so that a log review can see a search for a person.
     await visit.services.audit.record(
-        doors.entry(visit.actor, "search", what=f"Patient?q={text[:100]}", count=len(found.people), request=visit.id)
+        doors.entry(
+            visit.actor,
+            "search",
+            what=f"Patient?q={text[:100]}",
+            count=len(found.people),
+            request=visit.id,
+        )
     )
     return found
 
@@ -116,7 +122,9 @@ async def command(visit: Visit) -> Response:
             found, lately = Found(await opened_lately(visit, 6)), True
     except RecordRefused:
         pass  # a role without record rights still reaches pages and actions
-    page_ = CommandPage(q, found.people[:8], found.more or len(found.people) > 8, lately, _pages(visit, q))
+    page_ = CommandPage(
+        q, found.people[:8], found.more or len(found.people) > 8, lately, _pages(visit, q)
+    )
     return render(visit, "web/command.html", page_)
 
 

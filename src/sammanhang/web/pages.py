@@ -74,12 +74,20 @@ async def start(visit: Visit) -> Response:
     except RecordRefused as e:
         said = either(e.decision.sv, e.decision.en)
         limited = LimitedStartPage(
-            _("Start"), hello, today, assignment.role_text, assignment.unit_name, said, e.decision.rule
+            _("Start"),
+            hello,
+            today,
+            assignment.role_text,
+            assignment.unit_name,
+            said,
+            e.decision.rule,
         )
         return render(visit, "web/start_limited.html", limited)
     week = show.week(clock.today())
     return render(
-        visit, "web/start.html", StartPage(_("Start"), hello, today, week, assignment.unit_name, now, lately)
+        visit,
+        "web/start.html",
+        StartPage(_("Start"), hello, today, week, assignment.unit_name, now, lately),
     )
 
 
@@ -111,7 +119,11 @@ async def icon(visit: Visit) -> Response:
 def _back(visit: Visit) -> str:
     """The page the choice was made on, when it is one of ours."""
     came = urlsplit(visit.request.headers.get("referer", ""))
-    if came.netloc != visit.request.url.netloc or not came.path.startswith("/") or came.path.startswith("//"):
+    if (
+        came.netloc != visit.request.url.netloc
+        or not came.path.startswith("/")
+        or came.path.startswith("//")
+    ):
         return "/"
     return came.path + (f"?{came.query}" if came.query else "")
 

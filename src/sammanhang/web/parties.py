@@ -39,7 +39,9 @@ async def names_of(record: Record, rows: Iterable[Stored]) -> dict[int, str]:
     if new:
         async with database.reading(record.scope) as connection:
             database.queries += 1
-            cursor = await connection.quick.execute(SQL["parties"], ("{" + ",".join(map(str, new)) + "}",))
+            cursor = await connection.quick.execute(
+                SQL["parties"], ("{" + ",".join(map(str, new)) + "}",)
+            )
             ids = dict(await cursor.fetchall())
         found = await organisations(record, ids.values())
         known.of.update({n: found.get(id, id) for n, id in ids.items()})
@@ -55,7 +57,9 @@ async def organisations(record: Record, ids: Iterable[str]) -> dict[str, str]:
         numbers = "{" + ",".join(str(self_hash("Organization", id)) for id in new) + "}"
         async with database.reading(record.scope) as connection:
             database.queries += 1
-            cursor = await connection.quick.execute(SQL["organisations"], (NUMBER["Organization"], numbers))
+            cursor = await connection.quick.execute(
+                SQL["organisations"], (NUMBER["Organization"], numbers)
+            )
             rows: list[Any] = await cursor.fetchall()
         for id, body in rows:
             known.ids[id] = trusted(body, "Organization").name or id

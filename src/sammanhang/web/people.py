@@ -91,7 +91,9 @@ def name_of(patient: Any, protected: bool = False) -> str:
     name = _current(patient)
     if name is None:
         return _("Namn saknas")
-    return name.text or " ".join([*(name.given or ()), name.family or ""]).strip() or _("Namn saknas")
+    return (
+        name.text or " ".join([*(name.given or ()), name.family or ""]).strip() or _("Namn saknas")
+    )
 
 
 def _current(patient: Any) -> Any:
@@ -125,7 +127,10 @@ def mark_similar(people: Iterable[Person]) -> list[Person]:
     """
     people = list(people)
     marked = {
-        p.id for a, b in combinations([p for p in people if p.family], 2) if _alike(a, b) for p in (a, b)
+        p.id
+        for a, b in combinations([p for p in people if p.family], 2)
+        if _alike(a, b)
+        for p in (a, b)
     }
     return [replace(p, similar=p.id in marked) for p in people]
 

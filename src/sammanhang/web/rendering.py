@@ -11,6 +11,7 @@ from starlette.responses import HTMLResponse, Response
 
 from sammanhang.access.actor import Actor
 from sammanhang.kernel import clock, i18n
+from sammanhang.kernel.content import content
 from sammanhang.kernel.i18n import N_
 
 from . import assets, show
@@ -102,10 +103,17 @@ def shell_of(visit: Visit | None) -> Shell:
         actor=session.actor if active else None,
         csrf=_token(session) if session is not None else "",
         path=url.path + (f"?{url.query}" if url.query else ""),
-        places=PLACES if staff else (),
+        places=_places(session.actor) if staff else (),
         patient=visit.record.patient_id if visit.record is not None and staff else "",
         printed=show.when(clock.now()),
     )
+
+
+def _places(actor: Actor) -> tuple[Place, ...]:
+    """The main menu of a role: without record rights there are no patients in it."""
+    role = actor.assignment.role if actor.assignment is not None else ""
+    known = content("rules/roles")["roles"].get(role)
+    return PLACES if known is not None and known["read"] else PLACES[:1]
 
 
 def _token(session: Any) -> str:

@@ -106,7 +106,9 @@ class Visit:
         return self.request.query_params.get(name, default).strip()
 
 
-def page(path: str, *, access: Access, methods: tuple[str, ...] = ("GET",)) -> Callable[[Handler], Handler]:
+def page(
+    path: str, *, access: Access, methods: tuple[str, ...] = ("GET",)
+) -> Callable[[Handler], Handler]:
     """Registers a page with its access rule. Raises ValueError for a rule that does not exist."""
     if access not in ACCESS:
         raise ValueError(f"{path}: there is no access rule {access!r}")

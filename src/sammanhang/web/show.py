@@ -14,8 +14,34 @@ DAYS = {
     "en": ("Monday", "Tuesday", "Wednesday", "Thursday", "Friday", "Saturday", "Sunday"),
 }
 MONTHS = {
-    "sv": "januari februari mars april maj juni juli augusti september oktober november december".split(),
-    "en": "January February March April May June July August September October November December".split(),
+    "sv": [
+        "januari",
+        "februari",
+        "mars",
+        "april",
+        "maj",
+        "juni",
+        "juli",
+        "augusti",
+        "september",
+        "oktober",
+        "november",
+        "december",
+    ],
+    "en": [
+        "January",
+        "February",
+        "March",
+        "April",
+        "May",
+        "June",
+        "July",
+        "August",
+        "September",
+        "October",
+        "November",
+        "December",
+    ],
 }
 NARROW = "\u202f"
 
@@ -115,7 +141,7 @@ def number(value: Decimal | int | float | str | None) -> str:
     sign = "−" if whole.startswith("-") else ""
     whole = whole.lstrip("-")
     if len(whole) > 4:
-        groups = []
+        groups: list[str] = []
         while whole:
             groups.insert(0, whole[-3:])
             whole = whole[:-3]
@@ -148,7 +174,7 @@ def today_span() -> tuple[datetime, datetime]:
 
 
 def _date(value: str | datetime | date) -> date:
-    if isinstance(value, str) or isinstance(value, datetime):
+    if isinstance(value, str | datetime):
         return local(value).date()
     return value
 

@@ -104,7 +104,9 @@ async def unit_now(visit: Visit) -> UnitNow:
     coming = {v.person.id: v for v in reversed(visits)}
     later = {p: at for _, p, at, _ in reversed(events) if at is not None and at >= end}
     patients = [
-        _in_care(people[n], inside.get(n), coming.get(people[n].id), later.get(n)) for n in wanted if n in people
+        _in_care(people[n], inside.get(n), coming.get(people[n].id), later.get(n))
+        for n in wanted
+        if n in people
     ]
     patients.sort(key=lambda p: (p.since is None, not p.state, p.person.family, p.person.given))
     shown = patients[:SHOWN]

@@ -122,14 +122,20 @@ def _warnings(allergies: list[Any], rows: list[Stored], names: Names) -> tuple[W
         title = " – ".join(filter(None, [text(a.code) or _("Överkänslighet"), reactions.lower()]))
         deadly = a.criticality == "high"
         sure = _("bekräftad") if code(a.verificationStatus) == "confirmed" else _("ej bekräftad")
-        said = [_("Livshotande") if deadly else _("Överkänslighet"), f"{sure} {show.day(a.recordedDate)}".strip()]
-        found.append(Warning_(title, ", ".join([*said, source(row, names).unit]).strip(", "), deadly))
+        said = [
+            _("Livshotande") if deadly else _("Överkänslighet"),
+            f"{sure} {show.day(a.recordedDate)}".strip(),
+        ]
+        found.append(
+            Warning_(title, ", ".join([*said, source(row, names).unit]).strip(", "), deadly)
+        )
     for row in kinds(rows, "Flag"):
         flag = row.resource
         if flag.status != "active":
             continue
         deadly = any(
-            e.url == HIGH_PRIORITY and code(e.valueCodeableConcept) == "PH" for e in flag.extension or ()
+            e.url == HIGH_PRIORITY and code(e.valueCodeableConcept) == "PH"
+            for e in flag.extension or ()
         )
         began = show.day(flag.period.start) if flag.period is not None else ""
         more = ", ".join(filter(None, [began, source(row, names).unit]))
@@ -159,7 +165,11 @@ def _next(rows: list[Stored], names: Names) -> Next | None:
     coming = []
     for row in kinds(rows, "Appointment"):
         a = row.resource
-        if a.start and a.status in ("booked", "pending", "arrived", "checked-in") and bounds(a.start)[1] > now:
+        if (
+            a.start
+            and a.status in ("booked", "pending", "arrived", "checked-in")
+            and bounds(a.start)[1] > now
+        ):
             coming.append((a.start, row, a))
     if not coming:
         return None
@@ -175,8 +185,12 @@ def _care(patient: Any, rows: list[Stored]) -> tuple[Contact, ...]:
         if team.status != "active":
             continue
         for member in team.participant or ():
-            if display(member.member) and not (member.member.reference or "").startswith("Patient/"):
-                found.append(Contact(display(member.member), texts(member.role).lower(), phone(team.telecom)))
+            if display(member.member) and not (member.member.reference or "").startswith(
+                "Patient/"
+            ):
+                found.append(
+                    Contact(display(member.member), texts(member.role).lower(), phone(team.telecom))
+                )
     return tuple(dict.fromkeys(found))[:4]
 
 
@@ -188,7 +202,9 @@ def _contacts(patient: Any, rows: list[Stored]) -> tuple[Contact, ...]:
     for row in kinds(rows, "RelatedPerson"):
         r = row.resource
         if r.active is not False:
-            found.append(Contact(_human((r.name or (None,))[0]), relation(r.relationship), phone(r.telecom)))
+            found.append(
+                Contact(_human((r.name or (None,))[0]), relation(r.relationship), phone(r.telecom))
+            )
     once = {c.name: c for c in reversed(found) if c.name}
     return tuple(reversed(once.values()))
 
@@ -204,7 +220,9 @@ def _address(patient: Any) -> str:
     if not homes:
         return ""
     a = homes[0]
-    return ", ".join(filter(None, [*(a.line or ()), f"{a.postalCode or ''} {a.city or ''}".strip()]))
+    return ", ".join(
+        filter(None, [*(a.line or ()), f"{a.postalCode or ''} {a.city or ''}".strip()])
+    )
 
 
 def _language(patient: Any) -> str:
@@ -212,5 +230,3 @@ def _language(patient: Any) -> str:
         if c.preferred and code(c.language) not in ("sv", "sv-SE"):
             return text(c.language)
     return ""
-
-

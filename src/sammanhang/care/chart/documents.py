@@ -77,7 +77,9 @@ def document_of(row: Stored, d: Any, names: Names) -> Document:
     else:
         title, status, by = text(d.code), d.status, displays(d.performer)
     state = _(STATES[status]) if status in STATES else ""
-    return Document(f"{row.type}/{row.id}", title or _("Dokument"), when(d) or "", by, state, source(row, names))
+    return Document(
+        f"{row.type}/{row.id}", title or _("Dokument"), when(d) or "", by, state, source(row, names)
+    )
 
 
 def reading_of(row: Stored, names: Names) -> Reading:
@@ -113,7 +115,9 @@ def opening(d: Any) -> str:
         return ""
     try:
         # Four characters of base64 are three bytes: no more is read than is shown.
-        written = base64.b64decode(a.data[: OPENING * 2 // 4 * 4]).decode(_charset(a.contentType), "ignore")
+        written = base64.b64decode(a.data[: OPENING * 2 // 4 * 4]).decode(
+            _charset(a.contentType), "ignore"
+        )
     except (binascii.Error, LookupError):
         return ""
     words = " ".join(written.split())
@@ -121,7 +125,12 @@ def opening(d: Any) -> str:
 
 
 def _section(section: Any, parts: list[tuple[str, str]]) -> None:
-    parts.append((section.title or text(section.code), plain(section.text.div) if section.text is not None else ""))
+    parts.append(
+        (
+            section.title or text(section.code),
+            plain(section.text.div) if section.text is not None else "",
+        )
+    )
     for inner in section.section or ():
         _section(inner, parts)
 
@@ -130,7 +139,9 @@ def _attachment(a: Any, parts: list[tuple[str, str]], other: list[str]) -> None:
     kind = (a.contentType or "").split(";")[0].strip().lower()
     if a.data and kind in ("text/plain", "text/html", "application/xhtml+xml", "text/markdown"):
         try:
-            written = base64.b64decode(a.data, validate=False).decode(_charset(a.contentType), "replace")
+            written = base64.b64decode(a.data, validate=False).decode(
+                _charset(a.contentType), "replace"
+            )
         except (binascii.Error, LookupError):
             other.append(a.title or kind)
             return

@@ -9,7 +9,7 @@ from sammanhang.access.door import Stored
 from sammanhang.kernel.i18n import N_, _
 from sammanhang.web import show
 
-from .words import Names, Source, displays, display, moment, source, texts
+from .words import Names, Source, display, displays, moment, source, texts
 
 CLASSES = {
     "IMP": N_("Slutenvård"), "ACUTE": N_("Slutenvård"), "NONAC": N_("Slutenvård"), "AMB": N_("Besök"),

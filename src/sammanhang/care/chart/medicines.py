@@ -15,7 +15,18 @@ from .words import Names, Source, code, display, quantity, source, text, texts
 ATC = "http://www.whocc.no/atc"
 # Medicines that most often do serious harm when given wrongly (ISMP's list of high-alert medicines in
 # community and long-term care), by ATC group: they look different wherever they stand.
-HIGH_ALERT = ("A10A", "B01A", "C01AA05", "L01", "L04AX03", "N02A", "N01A", "N05CD08", "M03A", "B05XA01")
+HIGH_ALERT = (
+    "A10A",
+    "B01A",
+    "C01AA05",
+    "L01",
+    "L04AX03",
+    "N02A",
+    "N01A",
+    "N05CD08",
+    "M03A",
+    "B05XA01",
+)
 STATES = {
     "active": N_("pågår"), "on-hold": N_("pausat"), "completed": N_("avslutat"), "stopped": N_("utsatt"),
     "cancelled": N_("makulerat"), "draft": N_("utkast"), "intended": N_("planerat"),
@@ -82,7 +93,9 @@ def medicines_of(rows: list[Stored], names: Names) -> Medicines:
         if resource.status == "entered-in-error":
             continue
         medicine = _medicine(row, resource, names)
-        if resource.status not in NOW or (medicine.ended and medicine.ended < clock.today().isoformat()):
+        if resource.status not in NOW or (
+            medicine.ended and medicine.ended < clock.today().isoformat()
+        ):
             ended.append(medicine)
         elif medicine.needed:
             needed.append(medicine)
@@ -105,7 +118,8 @@ def _medicine(row: Stored, m: Any, names: Names) -> Medicine:
         strength=strength,
         dose="; ".join(filter(None, map(_dose, dosage))),
         needed=any(d.asNeededBoolean or d.asNeededCodeableConcept is not None for d in dosage),
-        reason=texts(m.reasonCode) or ", ".join(filter(None, (display(r) for r in m.reasonReference or ()))),
+        reason=texts(m.reasonCode)
+        or ", ".join(filter(None, (display(r) for r in m.reasonReference or ()))),
         began=began,
         ended=ended,
         state="" if m.status == "active" else _(STATES.get(m.status, "")),
@@ -136,11 +150,17 @@ def _dose(d: Any) -> str:
         return str(d.text)
     if d.patientInstruction:
         return str(d.patientInstruction)
-    parts = [quantity(rate.doseQuantity) for rate in d.doseAndRate or () if rate.doseQuantity is not None]
+    parts = [
+        quantity(rate.doseQuantity) for rate in d.doseAndRate or () if rate.doseQuantity is not None
+    ]
     repeat = d.timing.repeat if d.timing is not None else None
     if repeat is not None and repeat.frequency and repeat.period:
         unit = {"d": _("dag"), "wk": _("vecka"), "h": _("timme")}.get(repeat.periodUnit or "", "")
-        often = _("%(n)s gånger per %(period)s") if repeat.period == 1 else _("%(n)s gånger på %(period)s")
+        often = (
+            _("%(n)s gånger per %(period)s")
+            if repeat.period == 1
+            else _("%(n)s gånger på %(period)s")
+        )
         period = unit if repeat.period == 1 else f"{show.number(repeat.period)} {unit}"
         parts.append(often % {"n": repeat.frequency, "period": period})
     return ", ".join(filter(None, parts))
@@ -150,7 +170,11 @@ def _span(m: Any, request: bool, dosage: Any) -> tuple[str | None, str | None]:
     """First and last day, as far as they are known."""
     if not request:
         period = m.effectivePeriod
-        return (period.start, show.day(period.end) or None) if period is not None else (m.effectiveDateTime, None)
+        return (
+            (period.start, show.day(period.end) or None)
+            if period is not None
+            else (m.effectiveDateTime, None)
+        )
     ends = []
     began = m.authoredOn
     for d in dosage:
@@ -159,7 +183,11 @@ def _span(m: Any, request: bool, dosage: Any) -> tuple[str | None, str | None]:
         if period is not None:
             began = period.start or began
             ends.append(period.end)
-    if m.dispenseRequest is not None and m.dispenseRequest.validityPeriod is not None and m.status not in NOW:
+    if (
+        m.dispenseRequest is not None
+        and m.dispenseRequest.validityPeriod is not None
+        and m.status not in NOW
+    ):
         ends.append(m.dispenseRequest.validityPeriod.end)
     last = max((show.day(e) for e in ends if e), default=None) if ends and all(ends) else None
     return began, last

@@ -129,7 +129,7 @@ async def overview(visit: Visit) -> Response:
     record = visit.opened
     beside = await queries.beside(record)
     core = await record.resources("Condition", *MEDICATION, limit=1000)
-    observations = await record.resources("Observation", limit=300)
+    observations = await record.resources("Observation", limit=200)
     happened = await record.resources(*EVENTS, limit=30)
     names = await names_of(record, [*beside, *core, *observations, *happened])
     series = series_of(observations, names)
@@ -155,7 +155,9 @@ async def timeline(visit: Visit) -> Response:
     rows, older = await _some(visit, *types)
     names = await names_of(record, [*beside, *rows])
     kinds = [(k, _(name)) for k, (name, _types) in KINDS.items()]
-    body = TimelinePage(days_of(events_of(rows, names)), kind, kinds, older and f"?kind={kind}&before={older}")
+    body = TimelinePage(
+        days_of(events_of(rows, names)), kind, kinds, older and f"?kind={kind}&before={older}"
+    )
     return _render(visit, "chart/timeline.html", "/timeline", beside, names, body)
 
 
@@ -166,7 +168,9 @@ async def medicines(visit: Visit) -> Response:
     beside = await queries.beside(record)
     rows = await record.resources(*MEDICATION, limit=1000)
     names = await names_of(record, [*beside, *rows])
-    return _render(visit, "chart/medicines.html", "/medicines", beside, names, medicines_of(rows, names))
+    return _render(
+        visit, "chart/medicines.html", "/medicines", beside, names, medicines_of(rows, names)
+    )
 
 
 @page("/patients/{patient}/measurements", access="record")
@@ -188,7 +192,11 @@ async def documents(visit: Visit) -> Response:
     record = visit.opened
     beside = await queries.beside(record)
     rows, older = await _some(visit, *DOCUMENT_TYPES)
-    rows = [r for r in rows if r.type != "DiagnosticReport" or r.resource.conclusion or r.resource.presentedForm]
+    rows = [
+        r
+        for r in rows
+        if r.type != "DiagnosticReport" or r.resource.conclusion or r.resource.presentedForm
+    ]
     names = await names_of(record, [*beside, *rows])
     wanted = visit.asked("read")
     opened = next((r for r in rows if f"{r.type}/{r.id}" == wanted), None)
@@ -219,7 +227,9 @@ async def problems(visit: Visit) -> Response:
     beside = await queries.beside(record)
     rows = await record.resources("Condition", limit=1000)
     names = await names_of(record, [*beside, *rows])
-    return _render(visit, "chart/problems.html", "/problems", beside, names, problems_of(rows, names))
+    return _render(
+        visit, "chart/problems.html", "/problems", beside, names, problems_of(rows, names)
+    )
 
 
 @page("/patients/{patient}/hidden", access="record")
@@ -237,7 +247,9 @@ async def reason(visit: Visit) -> Response:
     await visit.services.doors.declare(visit.actor, patient, visit.form.get("reason", ""))
     onward = visit.form.get("onward", "")
     root = f"/patients/{patient}"
-    return RedirectResponse(onward if onward == root or onward.startswith(f"{root}/") else root, 303)
+    return RedirectResponse(
+        onward if onward == root or onward.startswith(f"{root}/") else root, 303
+    )
 
 
 async def _values(
@@ -254,7 +266,9 @@ async def _values(
     chosen = next((s for s in series if s.key == wanted), None)
     if chosen is None:
         chosen = next((s for _name, some in shown for s in some if s.curved), None)
-    return _render(visit, template, tab, beside, names, ValuesPage([g for g in shown if g[1]], chosen))
+    return _render(
+        visit, template, tab, beside, names, ValuesPage([g for g in shown if g[1]], chosen)
+    )
 
 
 async def _some(visit: Visit, *types: str) -> tuple[list[Stored], str]:

@@ -61,7 +61,8 @@ class Problems:
 def problems_of(rows: list[Stored], names: Names) -> Problems:
     """Conditions in order; the same lasting problem written at several units stands once, the newest."""
     now: dict[str, Problem] = {}
-    visits, over = [], []
+    visits: list[Problem] = []
+    over: list[Problem] = []
     for row in rows:
         c = row.resource
         if code(c.verificationStatus) in WRONG:

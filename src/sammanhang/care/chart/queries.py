@@ -11,7 +11,15 @@ from sammanhang.access.door import Record, Stored
 from sammanhang.fhir.indexing import coded, slot
 
 # What stands beside every page of the chart, apart from the patient.
-BESIDE = ("AllergyIntolerance", "Flag", "RelatedPerson", "CareTeam", "EpisodeOfCare", "Consent", "Appointment")
+BESIDE = (
+    "AllergyIntolerance",
+    "Flag",
+    "RelatedPerson",
+    "CareTeam",
+    "EpisodeOfCare",
+    "Consent",
+    "Appointment",
+)
 _OPEN = [
     coded("http://hl7.org/fhir/encounter-status", status)[1] ^ slot("Encounter.status", "token")
     for status in ("arrived", "triaged", "in-progress", "onleave")

@@ -151,9 +151,13 @@ def _values(kind: str, pairs: list[tuple[Stored, Any]], names: Names) -> Event:
         unit = o.valueQuantity.unit or "" if o.valueQuantity is not None else ""
         points.append((text(o.code), unit, point_of(row, o, names)))
     points.sort(key=lambda p: -p[2].far)
-    parts = tuple(Part(n, f"{p.text} {u}".strip(), p.sign, p.word, p.far) for n, u, p in points[:_SHOWN])
+    parts = tuple(
+        Part(n, f"{p.text} {u}".strip(), p.sign, p.word, p.far) for n, u, p in points[:_SHOWN]
+    )
     title = {"laboratory": _("Provsvar"), "survey": _("Bedömning")}.get(kind, _("Mätvärden"))
     page = "/results" if kind == "laboratory" else "/measurements"
     newest = max((p for _n, _u, p in points), key=lambda p: p.order)
     by = newest.by if kind != "laboratory" else ""
-    return Event(newest.at, "result", title, "", parts, len(points) - len(parts), by, page, newest.source)
+    return Event(
+        newest.at, "result", title, "", parts, len(points) - len(parts), by, page, newest.source
+    )

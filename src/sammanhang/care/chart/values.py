@@ -119,7 +119,9 @@ def series_of(rows: list[Stored], names: Names, *wanted: str) -> list[Series]:
             unit = o.valueQuantity.unit or "" if o.valueQuantity is not None else ""
             found.setdefault(f"{key(o.code)}|{unit}" if unit else key(o.code), []).append((row, o))
     series = [_series(k, pairs, names) for k, pairs in found.items()]
-    return sorted(series, key=lambda s: (-int(s.latest.order // 86400), -s.latest.far, s.name.lower()))
+    return sorted(
+        series, key=lambda s: (-int(s.latest.order // 86400), -s.latest.far, s.name.lower())
+    )
 
 
 def _series(k: str, pairs: list[tuple[Stored, Any]], names: Names) -> Series:
@@ -151,7 +153,11 @@ def point_of(row: Stored, o: Any, names: Names) -> Point:
         word=_(word) if word else "",
         far=far,
         range=_range(o),
-        status=_("preliminärt") if o.status in UNSIGNED else _("ändrat") if o.status in ("amended", "corrected") else "",
+        status=_("preliminärt")
+        if o.status in UNSIGNED
+        else _("ändrat")
+        if o.status in ("amended", "corrected")
+        else "",
         note=notes(o.note),
         by=displays(o.performer),
         source=source(row, names),
@@ -172,13 +178,21 @@ def _value(o: Any) -> tuple[str, Decimal | None, Decimal | None]:
         return str(o.valueString), None, None
     if o.valueBoolean is not None:
         return _("ja") if o.valueBoolean else _("nej"), None, None
-    parts = [c for c in o.component or () if c.valueQuantity is not None and c.valueQuantity.value is not None]
+    parts = [
+        c
+        for c in o.component or ()
+        if c.valueQuantity is not None and c.valueQuantity.value is not None
+    ]
     if len(parts) == 2 and {code(p.code) for p in parts} == {"8480-6", "8462-4"}:
         upper, lower = sorted((Decimal(p.valueQuantity.value) for p in parts), reverse=True)
         return f"{show.number(upper)}/{show.number(lower)}", upper, lower
     if parts:
         return ", ".join(f"{text(p.code)} {quantity(p.valueQuantity)}" for p in parts), None, None
-    worded = [f"{text(c.code)}: {text(c.valueCodeableConcept)}" for c in o.component or () if c.valueCodeableConcept]
+    worded = [
+        f"{text(c.code)}: {text(c.valueCodeableConcept)}"
+        for c in o.component or ()
+        if c.valueCodeableConcept
+    ]
     if worded:
         return ", ".join(worded), None, None
     return text(o.dataAbsentReason) or _("inget värde"), None, None
@@ -217,7 +231,11 @@ def _flag(o: Any, value: Decimal | None) -> tuple[str, str, int]:
         for c in concept.coding or ():
             if c.code in FLAGS:
                 return FLAGS[c.code]
-    if o.interpretation or value is None or (o.valueQuantity is not None and o.valueQuantity.comparator):
+    if (
+        o.interpretation
+        or value is None
+        or (o.valueQuantity is not None and o.valueQuantity.comparator)
+    ):
         return "", "", 0
     low, high = _limits(o)
     if high is not None and value > high:

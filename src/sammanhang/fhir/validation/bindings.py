@@ -53,13 +53,17 @@ def check(item: Item, binding: dict[str, Any], definitions: Definitions) -> Iter
 
 
 def _required(
-    item: Item, given: list[Coded], valueset: str, definitions: Definitions, given_only: bool = False
+    item: Item,
+    given: list[Coded],
+    valueset: str,
+    definitions: Definitions,
+    given_only: bool = False,
 ) -> Iterator[Finding]:
     answers = [definitions.contains(valueset, s, c) for s, c in given]
     if True in answers:
         return
     if not given:
-        if given_only or isinstance(item.value, dict) and item.value.get("extension"):
+        if given_only or (isinstance(item.value, dict) and item.value.get("extension")):
             return
         if item.value is None and not (item.type == "code" and _said_absent(item)):
             return

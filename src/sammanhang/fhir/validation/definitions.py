@@ -97,7 +97,9 @@ class Definitions:
             else:
                 grouped = table("valuesets").get(url)
                 self._known_members[url] = (
-                    frozenset((s, c) for s, codes in grouped.items() for c in codes) if grouped else None
+                    frozenset((s, c) for s, codes in grouped.items() for c in codes)
+                    if grouped
+                    else None
                 )
         return self._known_members[url]
 
@@ -153,7 +155,9 @@ def _concepts(cs: dict[str, Any]) -> dict[str, Any]:
             for p in c.get("property", ())
         }
         parents = [above] if above else []
-        parents += [v for k, v in given.items() if k in ("subsumedBy", "parent") and isinstance(v, str)]
+        parents += [
+            v for k, v in given.items() if k in ("subsumedBy", "parent") and isinstance(v, str)
+        ]
         concepts[c["code"]] = [c.get("display"), parents] if parents else [c.get("display")]
         properties[c["code"]] = given
         todo += [(inner, c["code"]) for inner in c.get("concept", ())]

@@ -10,7 +10,9 @@ class Node:
 
     __slots__ = ("children", "definition", "name", "slice", "slices")
 
-    def __init__(self, name: str, definition: dict[str, Any], slice_name: str | None = None) -> None:
+    def __init__(
+        self, name: str, definition: dict[str, Any], slice_name: str | None = None
+    ) -> None:
         self.name = name  # as in the id: "identifier", "value[x]"
         self.definition = definition
         self.slice = slice_name
@@ -71,7 +73,9 @@ def tree(elements: list[dict[str, Any]]) -> Node:
                 node.children[name] = Node(name, e)
             continue
         if whole is None:  # a slice whose element the snapshot does not list
-            whole = node.children[name] = Node(name, {"min": 0, "max": "*", "type": e.get("type", [])})
+            whole = node.children[name] = Node(
+                name, {"min": 0, "max": "*", "type": e.get("type", [])}
+            )
         holder = whole
         above = slice_name.rpartition("/")[0]  # a slice of a slice
         if above and above in whole.slices:

@@ -23,7 +23,9 @@ class ComposedValueSet:
         self._definitions = definitions
         self._includes: list[dict[str, Any]] = resource.get("compose", {}).get("include", [])
         self._excludes: list[dict[str, Any]] = resource.get("compose", {}).get("exclude", [])
-        self._expansion = resource.get("expansion", {}).get("contains") if not self._includes else None
+        self._expansion = (
+            resource.get("expansion", {}).get("contains") if not self._includes else None
+        )
         self._listed: tuple[Members | None] | None = None
         self._busy = False
 

@@ -63,9 +63,7 @@ def explain_value(value: Any, kind: str | None = None) -> list[Issue]:
     return list(dict.fromkeys(walk.issues))
 
 
-def _second_pass(
-    raw: dict[str, Any], copy: dict[str, Any], kind: str, walk: Walk
-) -> list[Issue]:
+def _second_pass(raw: dict[str, Any], copy: dict[str, Any], kind: str, walk: Walk) -> list[Issue]:
     """What the generated checks find in the mended copy and would find in the resource too."""
     from .. import decode
 
@@ -83,12 +81,13 @@ def _second_pass(
     CHECKS[kind](resource, kind, ctx)
     if not walk.mended:
         return ctx.issues
-    mended = _Mended(walk.mended, _has_fragments(raw))
+    mended = _Mended(walk.mended, raw)
     return [i for i in ctx.issues if not mended.explains(i)]
 
 
-def _has_fragments(raw: Any) -> bool:
-    """Whether any text in the body points inside the resource (`#x`)."""
+def _fragments(raw: Any) -> set[str]:
+    """Every text in the body that points inside a resource (`#x`)."""
+    found: set[str] = set()
     todo = [raw]
     while todo:
         value = todo.pop()
@@ -97,16 +96,26 @@ def _has_fragments(raw: Any) -> bool:
         elif isinstance(value, list):
             todo.extend(value)
         elif isinstance(value, str) and value.startswith("#"):
-            return True
-    return False
+            found.add(value)
+    return found
+
+
+def _id_at(raw: Any, expression: str) -> Any:
+    """The id of the object at a place without choices, such as `Bundle.entry[0].resource`."""
+    for name, index in re.findall(r"\.(\w+)(?:\[(\d+)\])?", expression):
+        raw = raw.get(name) if isinstance(raw, dict) else None
+        if index and isinstance(raw, list):
+            raw = raw[int(index)] if int(index) < len(raw) else None
+    return raw.get("id") if isinstance(raw, dict) else None
 
 
 class _Mended:
     """Where a copy differs from its original, asked whether a fault of the copy comes from that."""
 
-    def __init__(self, places: list[str], fragments: bool) -> None:
+    def __init__(self, places: list[str], raw: dict[str, Any]) -> None:
         self.places = set(places)
-        self.fragments = fragments
+        self.raw = raw
+        self.fragments: set[str] | None = None
         self.below: dict[str, set[str]] = {}
         self.contained: set[str] = set()
         for place in self.places:
@@ -132,7 +141,9 @@ class _Mended:
         if key is None or issue.code != "invariant":
             return issue.expression in self.below
         if key[1] == "dom-3":  # the reference may have stood in what was left out
-            return self.fragments
+            if self.fragments is None:
+                self.fragments = _fragments(self.raw)
+            return not {"#", f"#{_id_at(self.raw, issue.expression)}"}.isdisjoint(self.fragments)
         if key[1] == "ref-1":
             return any(issue.expression.startswith(root) for root in self.contained)
         names = self.below.get(issue.expression)

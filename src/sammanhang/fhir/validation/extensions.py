@@ -13,8 +13,16 @@ if TYPE_CHECKING:
     from .profiles import Validation
 
 # http://hl7.org/fhir/R4/versions.html#extensions
-_OTHER_VERSION = re.compile(r"^http://hl7\.org/fhir/\d\.\d/StructureDefinition/extension-[A-Za-z.\[\]-]+$")
-DEFINITIONS = {"StructureDefinition", "ValueSet", "CodeSystem", "SearchParameter", "OperationDefinition"}
+_OTHER_VERSION = re.compile(
+    r"^http://hl7\.org/fhir/\d\.\d/StructureDefinition/extension-[A-Za-z.\[\]-]+$"
+)
+DEFINITIONS = {
+    "StructureDefinition",
+    "ValueSet",
+    "CodeSystem",
+    "SearchParameter",
+    "OperationDefinition",
+}
 
 
 def check_extension(
@@ -66,7 +74,9 @@ def _core_use(url: str, item: Item) -> bool:
 
 
 def _unknown(validation: Validation, item: Item, url: str) -> None:
-    if _OTHER_VERSION.match(url):  # an element of another FHIR version: allowed without a definition
+    if _OTHER_VERSION.match(
+        url
+    ):  # an element of another FHIR version: allowed without a definition
         return
     if "://" not in url and not url.startswith("urn:"):
         validation.add(
@@ -109,7 +119,7 @@ def _may_stand(context: Any, holder: Item, names: set[str]) -> bool:
                 return True
             continue
         place = where.split("#")[-1].removesuffix("[x]")
-        if place in kinds or place in names or "Element" == place:
+        if place in kinds or place in names or place == "Element":
             return True
         if place in _ancestor_paths(names):
             return True

@@ -23,10 +23,8 @@ class Scope:
         if reference == "#":
             return self.root
         if reference.startswith("#"):
-            for r in _objects(self.root.get("contained")):
-                if r.get("id") == reference[1:]:
-                    return r
-            return None
+            inside = _objects(self.root.get("contained"))
+            return next((r for r in inside if r.get("id") == reference[1:]), None)
         if self.bundle is None:
             return None
         base = reference.split("/_history/")[0]
@@ -34,7 +32,9 @@ class Scope:
             url, r = entry.get("fullUrl"), entry.get("resource")
             if not isinstance(r, dict):
                 continue
-            if url == base or isinstance(url, str) and "://" not in base and url.endswith("/" + base):
+            if url == base or (
+                isinstance(url, str) and "://" not in base and url.endswith("/" + base)
+            ):
                 return r
             if url is None and base == f"{r.get('resourceType')}/{r.get('id')}":
                 return r

@@ -76,12 +76,17 @@ def _time(text: str, digits: int | None, low: bool) -> Any:
     wanted = 9 if digits is None else int(digits)
     if found is None or wanted not in (2, 4, 6, 9):
         return []
-    full = _clock(*found.groups(), low)
+    hour, minute, second, fraction = found.groups()
+    full = _clock(hour, minute, second, fraction, low)
     return FP_Time(full[: {2: 2, 4: 5, 6: 8, 9: 12}[wanted]])
 
 
 def _clock(h: str | None, m: str | None, s: str | None, f: str | None, low: bool) -> str:
-    hour, minute, second = h or ("00" if low else "23"), m or ("00" if low else "59"), s or ("00" if low else "59")
+    hour, minute, second = (
+        h or ("00" if low else "23"),
+        m or ("00" if low else "59"),
+        s or ("00" if low else "59"),
+    )
     return f"{hour}:{minute}:{second}.{(f or '').ljust(3, '0' if low else '9')[:3]}"
 
 

@@ -129,32 +129,39 @@ class Validation:
             self._types(node, item)
         self._binding(node, item)
         self._constraints(node, item, way)
+        same = _referenced(node, way)
+        if same is not None:
+            self._constraints(same, item, way)
         if way.deep:
             rules.check_element(item, self)
         if item.type == "Extension" and way.deep:
             return  # the caller knows where it stands
-        if isinstance(item.value, dict) and "resourceType" in item.value and item.at != item.type:
-            if way.deep and way.place != item.type:
-                self.base(item)
-                return
+        if way.deep and "resourceType" in _members(item.value) and way.place != item.type:
+            self.base(item)  # a resource inside this one is asked as one of its own
+            return
         self._children(node, item, way)
 
     def _children(self, node: Node, item: Item, way: Way) -> None:
         source = node
         if not node.children:
-            reference = node.definition.get("contentReference")
-            if reference:
-                found = _at(way.root, reference.split("#")[1])
-                if found is None:
-                    return
-                source = found
-            elif way.deep and item.type is not None and (root := self.definitions.type_tree(item.type)):
+            same = _referenced(node, way)
+            if same is not None:
+                source = same
+            elif (
+                way.deep
+                and item.type is not None
+                and (root := self.definitions.type_tree(item.type))
+            ):
                 source = root
                 way = Way(root, way.place, True)
             else:
                 return
         for child in source.children.values():
-            items = item.choice(child.base) if child.choice else item.named(child.name, _only_type(child))
+            items = (
+                item.choice(child.base)
+                if child.choice
+                else item.named(child.name, _only_type(child))
+            )
             if not way.deep:
                 self._count(child, items, (item.at, child.name), child.name)
             for each in items:
@@ -177,7 +184,10 @@ class Validation:
             self.add("required", at, sv, en)
         elif node.max is not None and n > node.max:
             if node.max == 0:
-                sv, en = f"”{name}” får inte anges enligt profilen.", f"'{name}' may not be given in this profile."
+                sv, en = (
+                    f"”{name}” får inte anges enligt profilen.",
+                    f"'{name}' may not be given in this profile.",
+                )
             else:
                 sv = f"”{name}” får anges högst {node.max} gånger, här {n}."
                 en = f"'{name}' may be given at most {node.max} times, here {n}."
@@ -187,11 +197,16 @@ class Validation:
         fixed, pattern = node.value("fixed"), node.value("pattern")
         if fixed is not None and not is_fixed(item.value, fixed[1]):
             wanted = shown(str(fixed[1]), 200)
-            self.add("value", item.at, f"Värdet måste vara {wanted}.", f"The value must be {wanted}.")
+            self.add(
+                "value", item.at, f"Värdet måste vara {wanted}.", f"The value must be {wanted}."
+            )
         if pattern is not None and not fits(item.value, pattern[1]):
             wanted = shown(str(pattern[1]), 200)
             self.add(
-                "value", item.at, f"Värdet måste innehålla {wanted}.", f"The value must hold {wanted}."
+                "value",
+                item.at,
+                f"Värdet måste innehålla {wanted}.",
+                f"The value must hold {wanted}.",
             )
         longest = node.definition.get("maxLength")
         if isinstance(longest, int) and isinstance(item.value, str) and len(item.value) > longest:
@@ -205,7 +220,12 @@ class Validation:
             limit = node.value(prefix)
             if limit is not None and beyond(item.value, *limit):
                 bound = shown(str(limit[1]), 100)
-                self.add("value", item.at, f"Värdet ska vara {sv} {bound}.", f"The value must be {en} {bound}.")
+                self.add(
+                    "value",
+                    item.at,
+                    f"Värdet ska vara {sv} {bound}.",
+                    f"The value must be {en} {bound}.",
+                )
 
     def _types(self, node: Node, item: Item) -> None:
         types = [t for t in node.types if t.get("code") == item.type]
@@ -276,11 +296,15 @@ class Validation:
     def _constraints(self, node: Node, item: Item, way: Way) -> None:
         for c in node.definition.get("constraint", ()):
             text, severity = c.get("expression"), c.get("severity", "error")
-            if not text or severity == "error" and invariants().get(c["key"]) == text:
+            if not text or (severity == "error" and invariants().get(c["key"]) == text):
                 continue  # the second pass has asked it
             scope = item.scope
             focus: Any = item.value if item.value is not None else item.beside
-            base = None if item.at == item.type or "resourceType" in _members(focus) else _base(node, item)
+            base = (
+                None
+                if item.at == item.type or "resourceType" in _members(focus)
+                else _base(node, item)
+            )
             met = fhirpath.truth(
                 text, focus, scope.resource, root=scope.root, base=base, resolve=scope.resolve
             )
@@ -323,7 +347,7 @@ class Validation:
         rule = slicing.get("rules", "open")
         last = max((n for n, p in enumerate(placed) if p is not None), default=-1)
         for n, (item, p) in enumerate(zip(items, placed, strict=True)):
-            if p is None and (rule == "closed" or rule == "openAtEnd" and n < last):
+            if p is None and (rule == "closed" or (rule == "openAtEnd" and n < last)):
                 names = ", ".join(str(piece.slice) for piece in pieces)
                 self.add(
                     "structure",
@@ -357,6 +381,12 @@ def _base(node: Node, item: Item) -> str | None:
     if item.type in ("BackboneElement", "Element", None):
         return str(node.definition.get("path"))
     return item.type
+
+
+def _referenced(node: Node, way: Way) -> Node | None:
+    """The element a `contentReference` says this one is like (`Questionnaire.item.item`)."""
+    reference = node.definition.get("contentReference")
+    return _at(way.root, str(reference).split("#")[-1]) if reference else None
 
 
 def _at(root: Node, path: str) -> Node | None:

@@ -68,7 +68,7 @@ def _coding(item: Item, validation: Validation) -> None:
     if not isinstance(code, str) or not cs.get("complete", True) or not cs["concepts"]:
         return
     known = cs["concepts"]
-    if code in known or not cs.get("caseSensitive", True) and _folded(code, known):
+    if code in known or (not cs.get("caseSensitive", True) and _folded(code, known)):
         _display(item, known.get(code), validation)
         return
     validation.add(

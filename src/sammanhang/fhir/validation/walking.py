@@ -36,6 +36,7 @@ class Walk:
     def __init__(self) -> None:
         self.issues: list[Issue] = []
         self.mended: list[str] = []
+        self._cut = False
         self._ctx = Context(None, None, self.issues)
         self._todo: list[tuple[dict[str, Any], Shape, Path, dict[str, Any], bool]] = []
 
@@ -49,7 +50,7 @@ class Walk:
             start = len(self._todo) - 1
             self._object(*self._todo.pop())
             self._todo[start:] = reversed(self._todo[start:])  # document order
-        if self._todo:
+        if self._todo or self._cut:
             self.issues.append(
                 Issue(
                     "incomplete",
@@ -74,7 +75,7 @@ class Walk:
                     f"”{shown(name)}” står flera gånger i samma objekt.",
                     f"'{shown(name)}' stands more than once in the same object.",
                 )
-        if not raw or not s.resource and raw.keys() <= {"id"}:
+        if not raw or (not s.resource and raw.keys() <= {"id"}):
             self._empty(raw, s, at, copy, valued)
             return
         for name in raw:
@@ -84,7 +85,7 @@ class Walk:
                     self._unknown(name, s, at)
         for element in s.elements:
             present = [
-                m for m in element.members if m.name in raw or m.primitive and "_" + m.name in raw
+                m for m in element.members if m.name in raw or (m.primitive and "_" + m.name in raw)
             ]
             if not present:
                 if element.min:
@@ -131,12 +132,18 @@ class Walk:
             copy[m.name] = [mend] if m.many else mend
 
     def _unknown(self, name: str, s: Shape, at: Path) -> None:
+        if len(self.issues) >= MOST:
+            self._cut = True
+            return
         hint_sv = hint_en = ""
         choice = next((e for e in s.elements if e.choice and e.name == name), None)
         if choice is not None:
             names = ", ".join(m.name for m in choice.members[:8])
             names += " …" if len(choice.members) > 8 else ""
-            hint_sv, hint_en = f" Ange typen i namnet: {names}.", f" Give the type in the name: {names}."
+            hint_sv, hint_en = (
+                f" Ange typen i namnet: {names}.",
+                f" Give the type in the name: {names}.",
+            )
         elif len(name) <= 60:
             near = difflib.get_close_matches(name.lstrip("_"), list(s.members), 1, 0.7)
             if near:
@@ -283,9 +290,13 @@ class Walk:
         if m.type == "code" and m.binding and m.binding[0] == "required":
             codes = bound_plain(m.binding[1])
             if codes is not None and value not in codes:
-                near = difflib.get_close_matches(value[:60], codes, 1, 0.6) if len(codes) > 12 else []
+                near = (
+                    difflib.get_close_matches(value[:60], codes, 1, 0.6) if len(codes) > 12 else []
+                )
                 listed = ", ".join(sorted(codes)) if len(codes) <= 12 else (near[0] if near else "")
-                word_sv, word_en = ("Tillåtna", "Allowed") if len(codes) <= 12 else ("Närmast", "Nearest")
+                word_sv, word_en = (
+                    ("Tillåtna", "Allowed") if len(codes) <= 12 else ("Närmast", "Nearest")
+                )
                 self._add(
                     "code-invalid",
                     at,
@@ -345,6 +356,9 @@ class Walk:
         self.mended.append(expression(at))
 
     def _add(self, code: str, at: Path, sv: str, en: str) -> None:
+        if len(self.issues) >= MOST:
+            self._cut = True
+            return
         self._ctx.add(code, at, sv, en)
 
 

@@ -8,10 +8,15 @@ import pytest
 
 from .api import BASE, Api, api, bundle, entry, observation, patient
 
-P, O = "urn:uuid:61ebe359-bfdc-4613-8bf2-c5e300945f0a", "urn:uuid:88f151c0-a954-468a-88bd-5ae15c08e059"
+P, Q = (
+    "urn:uuid:61ebe359-bfdc-4613-8bf2-c5e300945f0a",
+    "urn:uuid:88f151c0-a954-468a-88bd-5ae15c08e059",
+)
 
 
-async def send(fhir: Api, *entries: dict[str, Any], kind: str = "transaction", **headers: str) -> Any:
+async def send(
+    fhir: Api, *entries: dict[str, Any], kind: str = "transaction", **headers: str
+) -> Any:
     reply = await fhir.post("", bundle(kind, *entries), **headers)
     assert reply.status == 200, reply
     assert reply.json["type"] == f"{kind}-response"
@@ -30,9 +35,9 @@ def where(made: Any) -> str:
 async def test_references_by_urn_become_real(fhir: Api) -> None:
     made = await send(
         fhir,
-        entry("POST", "Observation", observation(subject=P, hasMember=[{"reference": O}]), "urn:uuid:1"),
+        entry("POST", "Observation", observation(subject=P, hasMember=[{"reference": Q}]), "urn:uuid:1"),
         entry("POST", "Patient", patient(), P),
-        entry("POST", "Observation", observation(subject=P), O),
+        entry("POST", "Observation", observation(subject=P), Q),
     )  # fmt: skip
     assert statuses(made) == ["201", "201", "201"]
     first = (await fhir.get(where(made[0]))).json
@@ -54,7 +59,9 @@ async def test_references_by_absolute_and_relative_full_url_become_real(fhir: Ap
     assert subjects == [where(made[0])] * 2 + ["http://elsewhere.org/fhir/Patient/8"]
 
 
-async def test_only_references_are_changed_not_narrative_text_or_urls_of_definitions(fhir: Api) -> None:
+async def test_only_references_are_changed_not_narrative_text_or_urls_of_definitions(
+    fhir: Api,
+) -> None:
     canonical = "http://example.org/StructureDefinition/x"
     div = f'<div xmlns="http://www.w3.org/1999/xhtml">"reference":"{P}" {P}</div>'
     made = await send(
@@ -137,15 +144,15 @@ async def test_a_fhirpath_patch_in_a_transaction(fhir: Api) -> None:
 
 
 async def test_conditional_entries_find_what_they_mean(fhir: Api) -> None:
-    one = {"identifier": [{"system": "http://ce", "value": "1"}]}
-    two = {"identifier": [{"system": "http://ce", "value": "2"}]}
+    one: dict[str, Any] = {"identifier": [{"system": "http://ce", "value": "1"}]}
+    two: dict[str, Any] = {"identifier": [{"system": "http://ce", "value": "2"}]}
     await fhir.store(patient("ce1", **one))
     made = await send(
         fhir,
         entry("POST", "Patient", patient(**one), P, ifNoneExist="identifier=http://ce|1"),
-        entry("PUT", "Patient?identifier=http://ce|2", patient(**two), O),
+        entry("PUT", "Patient?identifier=http://ce|2", patient(**two), Q),
         entry("POST", "Observation", observation(subject=P)),
-        entry("POST", "Observation", observation(subject=O)),
+        entry("POST", "Observation", observation(subject=Q)),
         entry("POST", "Observation", observation(subject="Patient?identifier=http://ce|1")),
     )
     assert statuses(made) == ["200", "201", "201", "201", "201"]
@@ -304,4 +311,6 @@ async def test_a_client_may_do_in_a_transaction_only_what_its_scopes_allow(fhir:
         batch = (await reader.post("", bundle("batch", one))).json["entry"]
         assert statuses(batch) == ["403"]
     assert (await fhir.get("Patient/scope")).status == 404
-    assert (await reader.post("", bundle("transaction", entry("GET", "Patient?_count=1")))).status == 200
+    assert (
+        await reader.post("", bundle("transaction", entry("GET", "Patient?_count=1")))
+    ).status == 200

@@ -41,7 +41,9 @@ async def test_parallel_writers_without_if_match_all_succeed_and_all_are_kept(fh
 
 
 async def test_parallel_patches_are_all_there(fhir: Api) -> None:
-    await fhir.put("Patient/patched", patient("patched", identifier=[]) | {"identifier": [{"value": "x"}]})
+    await fhir.put(
+        "Patient/patched", patient("patched", identifier=[]) | {"identifier": [{"value": "x"}]}
+    )
     replies = await asyncio.gather(
         *(
             fhir.patch(
@@ -80,7 +82,9 @@ async def test_parallel_transactions_with_the_same_condition_make_one(fhir: Api)
     assert len((await fhir.get(f"Observation?patient={subject}")).ids) == 10
 
 
-async def test_transactions_on_the_same_resources_in_other_orders_all_get_through(fhir: Api) -> None:
+async def test_transactions_on_the_same_resources_in_other_orders_all_get_through(
+    fhir: Api,
+) -> None:
     ids = [f"x{i}" for i in range(4)]
     await fhir.store(*(patient(i) for i in ids))
 

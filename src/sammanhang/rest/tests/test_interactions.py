@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import json
-from email.utils import format_datetime
 from datetime import UTC, datetime, timedelta
+from email.utils import format_datetime
 
 import pytest
 
@@ -109,7 +109,9 @@ async def test_the_history_of_a_resource_is_newest_first_and_paged(fhir: Api) ->
 
 async def test_type_and_system_history_tell_everything_in_order(fresh: Api) -> None:
     await fresh.put("Patient/h1", patient("h1"))
-    await fresh.put("Group/h2", {"resourceType": "Group", "id": "h2", "type": "person", "actual": True})
+    await fresh.put(
+        "Group/h2", {"resourceType": "Group", "id": "h2", "type": "person", "actual": True}
+    )
     await fresh.put("Patient/h1", patient("h1", "Again"))
     await fresh.delete("Patient/h1")
     patients = (await fresh.get("Patient/_history")).json["entry"]
@@ -282,8 +284,15 @@ async def test_xml_is_refused_in_words(fhir: Api) -> None:
         reply = await fhir.ask(method, path, None, xml if "_format" not in path else None)
         assert reply.status == 406, (path, reply)
         assert "JSON" in reply.words
-    for method, path in (("POST", "Patient"), ("PUT", "Patient/xml"), ("POST", ""), ("POST", "Binary")):
-        reply = await fhir.ask(method, path, b"<Patient/>", {"content-type": "application/fhir+xml"})
+    for method, path in (
+        ("POST", "Patient"),
+        ("PUT", "Patient/xml"),
+        ("POST", ""),
+        ("POST", "Binary"),
+    ):
+        reply = await fhir.ask(
+            method, path, b"<Patient/>", {"content-type": "application/fhir+xml"}
+        )
         assert reply.status == 415, (path, reply)
         assert "XML" in reply.words
     assert (await fhir.get("Patient/xml")).status == 200
@@ -299,7 +308,9 @@ async def test_format_and_accept_take_every_name_of_json(fhir: Api) -> None:
 
 @pytest.mark.parametrize("kind", ["text/plain", "text/html", "", "application/x-ndjson"])
 async def test_a_body_of_another_kind_is_a_415(fhir: Api, kind: str) -> None:
-    reply = await fhir.ask("POST", "Patient", json.dumps(patient()).encode(), {"content-type": kind})
+    reply = await fhir.ask(
+        "POST", "Patient", json.dumps(patient()).encode(), {"content-type": kind}
+    )
     assert reply.status == 415, reply
 
 

@@ -114,7 +114,9 @@ async def test_tags_profiles_and_labels_can_be_added_and_taken_away(fhir: Api) -
     assert added.status == 200, added
     assert added.json["parameter"][0]["valueMeta"]["tag"] == [one, two]
     await fhir.post("Patient/m1/$meta-add", meta(tag=[one], security=[one]))
-    assert (await fhir.get("Patient?_tag=http://t|one&_security=one&_profile=http://p")).ids == ["m1"]
+    assert (await fhir.get("Patient?_tag=http://t|one&_security=one&_profile=http://p")).ids == [
+        "m1"
+    ]
     await fhir.post("Patient/m1/$meta-delete", meta(tag=[one], profile=["http://p"]))
     read = await fhir.get("Patient/m1/$meta")
     value = read.json["parameter"][0]["valueMeta"]
@@ -187,11 +189,16 @@ async def test_validate_tells_every_fault_and_stores_nothing(fhir: Api) -> None:
     good = await fhir.post("Patient/$validate", patient())
     assert good.status == 200
     assert {i["severity"] for i in good.json["issue"]} <= {"information", "warning"}
-    bad = await fhir.post("Patient/$validate", {"resourceType": "Patient", "gender": "x", "birthDate": "2024-02-31"})
+    bad = await fhir.post(
+        "Patient/$validate", {"resourceType": "Patient", "gender": "x", "birthDate": "2024-02-31"}
+    )
     assert bad.status == 200
     places = {p for i in bad.json["issue"] if i["severity"] == "error" for p in i["expression"]}
     assert places == {"Patient.gender", "Patient.birthDate"}
-    wrapped = {"resourceType": "Parameters", "parameter": [{"name": "resource", "resource": {"resourceType": "Patient", "gender": "x"}}]}
+    wrapped = {
+        "resourceType": "Parameters",
+        "parameter": [{"name": "resource", "resource": {"resourceType": "Patient", "gender": "x"}}],
+    }
     for path in ("$validate", "Patient/$validate", "Patient/x/$validate"):
         reply = await fhir.post(path, wrapped)
         assert reply.status == 200

@@ -181,7 +181,7 @@ async def test_a_malformed_fhirpath_patch_is_refused_clearly(
 
 
 async def test_a_conditional_patch_needs_exactly_one_match(fhir: Api) -> None:
-    tag = {"identifier": [{"system": "http://cp", "value": "1"}]}
+    tag: dict[str, Any] = {"identifier": [{"system": "http://cp", "value": "1"}]}
     change = [{"op": "add", "path": "/gender", "value": "male"}]
     assert (await fhir.patch("Patient?identifier=http://cp|1", change)).status == 404
     await fhir.put("Patient/cp1", patient("cp1", **tag))
@@ -231,9 +231,7 @@ def plain(e: ElementTree.Element) -> Any:
     for child in e:
         key = child.tag.split("}")[1]
         value = plain(child)
-        if key in _LISTS and not (key == "name" and isinstance(value, str)):
-            made.setdefault(key, []).append(value)
-        elif key == "name" and isinstance(value, dict):
+        if key in _LISTS or (key == "name" and isinstance(value, dict)):
             made.setdefault(key, []).append(value)
         else:
             made[key] = value

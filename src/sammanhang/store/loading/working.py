@@ -12,6 +12,8 @@ from dataclasses import dataclass, replace
 from multiprocessing.connection import Connection, wait
 from multiprocessing.process import BaseProcess
 
+from sammanhang.fhir.dates import bounds
+from sammanhang.fhir.indexing import fold, self_hash
 from sammanhang.kernel.errors import Unavailable
 
 from .plan import Part
@@ -19,7 +21,7 @@ from .reading import TOO_LONG, Found, made_id, resources, texts
 from .writing import Counts, Loader, Overtaken
 
 _DEATHS = 3
-_COLLECT_EVERY = 25
+_CLEAN_EVERY = 10
 Tell = Callable[[Counts], None]
 
 
@@ -47,15 +49,14 @@ def load_part(loader: Loader, part: Part, tell: Tell) -> None:
 
 def _load_from(loader: Loader, part: Part, tell: Tell) -> None:
     """Raises `Overtaken` when somebody else moved the part."""
-    line, position, transactions = part.line, part.position, 0
+    line, position = part.line, part.position
 
     def commit(done: bool = False) -> None:
-        nonlocal part, transactions
+        nonlocal part
         tell(loader.commit(part, position, line, done=done))
         part = replace(part, position=position, line=line)
-        transactions += 1
-        if transactions % _COLLECT_EVERY == 0:
-            gc.collect()
+        if loader.commits % _CLEAN_EVERY == 0:
+            clean()
 
     for text in texts(part):
         if text.body is None:
@@ -81,6 +82,14 @@ def _load_from(loader: Loader, part: Part, tell: Tell) -> None:
     commit(done=True)
 
 
+def clean() -> None:
+    """Keeps memory flat: ids and times of what is loaded will not be met again."""
+    self_hash.cache_clear()
+    bounds.cache_clear()
+    fold.cache_clear()
+    gc.collect()
+
+
 def alone(work: Work, parts: list[Part], tell: Tell) -> None:
     """Loads the parts in this process."""
     loader = Loader(work.dsn, work.job, owner=work.owner, base=work.base)
@@ -98,7 +107,7 @@ def _serve(work: Work, pipe: Connection) -> None:
     loader = Loader(work.dsn, work.job, owner=work.owner, base=work.base)
     gc.collect()
     gc.freeze()
-    gc.disable()  # a load makes no cycles to speak of; one look a hundred thousand resources is enough
+    gc.disable()  # a load makes hardly any cycles: `clean` looks often enough
 
     def tell(counts: Counts) -> None:
         if os.getppid() != parent:

@@ -78,6 +78,7 @@ class Loader:
         self.connection = self.writer.connection
         self.job, self.owner, self.base = job, owner, base
         self.days_after: int = content("rules/care_relation")["days_after_visit"]
+        self.commits = 0
         self._clear()
 
     def _clear(self) -> None:
@@ -187,6 +188,7 @@ class Loader:
                 else:
                     time.sleep(0.02 * attempt)
         assert counts is not None
+        self.commits += 1
         self._clear()
         return counts
 

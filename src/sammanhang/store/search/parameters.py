@@ -70,7 +70,7 @@ def parameter(type_name: str, code: str) -> Parameter | None:
     """The parameter `code` of a resource type (or of all types, for the common ones); None if none."""
     if code in COMMON_KINDS:
         kind = COMMON_KINDS[code]
-        slots = ()
+        slots: tuple[Slot, ...] = ()
         if code in _META:
             name, path, fhir = _META[code]
             slots = (Slot(name, path, (fhir,), True, slot(name, kind)),)

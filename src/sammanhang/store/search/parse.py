@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from sammanhang.fhir.r4 import TYPE_NAMES
 from sammanhang.kernel.errors import Invalid, Issue
@@ -36,7 +36,8 @@ class Criterion:
     """One search parameter with its values (an OR), modifier, and what it is chained through.
 
     `chain` is [(reference parameter, target type), …] from the searched type inwards; `has` is
-    [(type, reference parameter), …] for reverse chaining.
+    [(type, reference parameter), …] for reverse chaining. Chains come first; at the end of `has`
+    stands `inner`, the criterion there, with chains of its own.
     """
 
     parameter: Parameter
@@ -45,6 +46,7 @@ class Criterion:
     chain: tuple[tuple[Parameter, tuple[str, ...]], ...] = ()
     has: tuple[tuple[str, Parameter], ...] = ()
     owner: str = ""
+    inner: Criterion | None = None
 
 
 @dataclass
@@ -228,10 +230,7 @@ def _criterion(types: tuple[str, ...], name: str, value: str) -> Criterion:
         current = targets
     last = path[-1]
     if chain and last.startswith("_has:"):
-        inner = _has(current[:1], last, value)
-        return Criterion(
-            inner.parameter, inner.values, inner.modifier, tuple(chain), inner.has, inner.owner
-        )
+        return replace(_has(current[:1], last, value), chain=tuple(chain))
     return _leaf(current, last, name, value, tuple(chain))
 
 
@@ -295,7 +294,7 @@ def _has(types: tuple[str, ...], name: str, value: str) -> Criterion:
         rest = parts[3]
     inner = _criterion((has[-1][0],), rest, value)
     return Criterion(
-        inner.parameter, inner.values, inner.modifier, inner.chain, (*has, *inner.has), has[-1][0]
+        inner.parameter, inner.values, inner.modifier, (), tuple(has), has[-1][0], inner
     )
 
 

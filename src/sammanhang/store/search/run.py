@@ -63,7 +63,7 @@ async def run(
     rows = rows[: request.count]
     page.hits = [Hit(NAME[r[0]], *r[1:7]) for r in rows]
     if more_rows:
-        page.next = pack([*rows[-1][7:], rows[-1][4]])
+        page.next = pack(found, [*rows[-1][7:], rows[-1][4]])
     if request.total != "none":
         if not more_rows and not request.after:
             page.total = len(rows)

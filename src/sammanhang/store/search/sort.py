@@ -11,6 +11,7 @@ import base64
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
+from zlib import crc32
 
 import msgspec
 
@@ -116,19 +117,27 @@ def beyond(found: list[Key], cursor: list[Any]) -> tuple[str, list[Any]]:
 _ENDLESS = (float("inf"), float("-inf"))  # JSON has no word for them
 
 
-def pack(values: list[Any]) -> str:
+def _mark(found: list[Key]) -> int:
+    """Tells one order from another, so that a cursor is used only with its own."""
+    return crc32(order(found).encode())
+
+
+def pack(found: list[Key], values: list[Any]) -> str:
     """A cursor as text for a URL."""
     plain = [
         v.isoformat() if isinstance(v, datetime) else str(v) if v in _ENDLESS else v for v in values
     ]
-    return base64.urlsafe_b64encode(msgspec.json.encode(plain)).decode().rstrip("=")
+    data = msgspec.json.encode([_mark(found), *plain])
+    return base64.urlsafe_b64encode(data).decode().rstrip("=")
 
 
 def unpack(text: str, found: list[Key]) -> list[Any]:
     """The cursor in a `next` link; raises `Invalid` when it was not made by `pack` for this order."""
     try:
         values = msgspec.json.decode(base64.urlsafe_b64decode(text + "=" * (-len(text) % 4)))
-        if not isinstance(values, list) or len(values) != len(found) + 1:
+        if not isinstance(values, list) or len(values) != len(found) + 2:
+            raise ValueError
+        if values.pop(0) != _mark(found):
             raise ValueError
         if not isinstance(values[-1], int) or not -(2**63) <= values[-1] < 2**63:
             raise ValueError

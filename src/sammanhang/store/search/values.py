@@ -6,6 +6,7 @@ import re
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from decimal import Decimal, InvalidOperation
+from math import inf, nextafter
 
 from sammanhang.fhir.dates import BEGINNING, END, bounds
 from sammanhang.fhir.indexing import coded, hash64, reference_hash, self_hash, unit_hash
@@ -58,7 +59,9 @@ def interval(name: str, value: str) -> tuple[datetime, datetime]:
         if _DATE.fullmatch(text) is None:
             raise ValueError
         return bounds(text)
-    except (ValueError, IndexError, OverflowError):
+    except OverflowError:
+        return END, END  # the last days of the calendar
+    except (ValueError, IndexError):
         raise fault(
             name, f"”{value[:60]}” är inget datum.", f"'{value[:60]}' is not a date."
         ) from None
@@ -145,7 +148,10 @@ def number_value(name: str, text: str) -> NumberValue:
     half = Decimal(5).scaleb(exponent - 1)
     if prefix == "ap":
         half = abs(number) / 10
-    return NumberValue(prefix, float(number), float(number - half), float(number + half))
+    x = float(number)  # may swallow more digits than it keeps: the span is never empty
+    return NumberValue(
+        prefix, x, min(float(number - half), x), max(float(number + half), nextafter(x, inf))
+    )
 
 
 def number_condition(
@@ -158,11 +164,11 @@ def number_condition(
     inside = f"({low} >= %s AND {high} < %s)"
     match v.prefix:
         case "eq":
-            return inside, [a - slack, b - slack]
+            return inside, [a - slack, max(b - slack, x + slack)]
         case "ap":
             return f"({low} <= %s AND {high} >= %s)", [b + slack, a - slack]
         case "ne":
-            return f"NOT {inside}", [a - slack, b - slack]
+            return f"NOT {inside}", [a - slack, max(b - slack, x + slack)]
         case "gt":
             return f"{high} > %s", [x + slack]
         case "lt":

@@ -17,7 +17,7 @@ from sammanhang.kernel.owner import PROVIDER, UNIT
 from sammanhang.store.export import export_all
 from sammanhang.store.load import load_path
 
-from .test_load import patient, pulse, rows, whole, write_lines
+from .test_load import delete, patient, pulse, rows, whole, write_lines
 
 
 @pytest.fixture
@@ -37,11 +37,8 @@ def filled(empty_database: str, tmp_path: Path) -> str:
     for value in (80, 81):
         write_lines(path, pulse("Patient/p1", value, id="owned", meta=secret))
         load_path(empty_database, path, processes=1, rejected=refused, owner="SE-OTHER")
+    delete(empty_database, "Observation", "gone")
     with psycopg.connect(empty_database, autocommit=True) as c:
-        gone = c.execute("SELECT type, self FROM store.resource WHERE id = 'gone'").fetchone()
-        assert gone
-        nulls = ", ".join(["null"] * 31)
-        c.execute(f"SELECT store.put(%s::smallint, %s, 'gone', 1, now(), {nulls})", gone)
         seal(c)
         c.execute(
             "INSERT INTO access.declared (actor, assignment, patient, reason, until)"

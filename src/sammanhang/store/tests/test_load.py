@@ -9,6 +9,7 @@ import signal
 import subprocess
 import sys
 import time
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -19,8 +20,10 @@ from sammanhang.access.audit import verify
 from sammanhang.kernel.errors import Invalid
 from sammanhang.kernel.owner import PROVIDER
 from sammanhang.operate.database import EmbeddedDatabase
+from sammanhang.store import write
 from sammanhang.store.load import LoadReport, load_path
 from sammanhang.store.migrate import migrate
+from sammanhang.store.rows import tombstone
 
 
 def patient(id: str | None = None, **more: Any) -> dict[str, Any]:
@@ -70,6 +73,13 @@ def rows(dsn: str, sql: str, *args: Any) -> list[Any]:
 def bodies(dsn: str) -> dict[str, Any]:
     found = rows(dsn, "SELECT body FROM store.resource")
     return {f"{r['resourceType']}/{r['id']}": r for r in (json.loads(b) for (b,) in found)}
+
+
+def delete(dsn: str, kind: str, id: str) -> None:
+    """Deletes version 1 as the API does."""
+    row = write.arguments(tombstone(kind, id, 1, datetime.now(UTC)), None, None)
+    with psycopg.connect(dsn) as connection:
+        connection.execute(write._PUT, (*row, *write._NO_AUDIT))
 
 
 def load(dsn: str, path: Path, processes: int = 1, **more: Any) -> LoadReport:
@@ -144,11 +154,7 @@ def test_a_deleted_resource_comes_back_as_the_next_version(
 ) -> None:
     path = write_lines(tmp_path / "a.ndjson", patient("p1"))
     load(empty_database, path)
-    with psycopg.connect(empty_database) as c:
-        row = c.execute("SELECT type, self FROM store.resource").fetchone()
-        assert row
-        nulls = ", ".join(["null"] * 31)
-        c.execute(f"SELECT store.put(%s::smallint, %s, 'p1', 1, now(), {nulls})", row)
+    delete(empty_database, "Patient", "p1")
     load(empty_database, path)
     assert bodies(empty_database)["Patient/p1"]["meta"]["versionId"] == "3"
     whole(empty_database)

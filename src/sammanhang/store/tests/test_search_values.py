@@ -18,7 +18,7 @@ def dated(id: str, value: Any) -> dict[str, Any]:
     return observation(id, code="dates", **{kind: value})
 
 
-DATES = [
+DATES: list[dict[str, Any]] = [
     dated("year", "2020"),
     dated("month", "2020-05"),
     dated("day", "2020-05-17"),
@@ -32,12 +32,12 @@ DATES = [
 ]
 
 
-def measured(id: str, code: str, **quantity: Any) -> dict[str, Any]:
+def measured(id: str, what: str, **quantity: Any) -> dict[str, Any]:
     unit = {"system": UCUM, "code": quantity.pop("code")} if "code" in quantity else {}
-    return observation(id, code=code, valueQuantity=quantity | unit)
+    return observation(id, code=what, valueQuantity=quantity | unit)
 
 
-QUANTITIES = [
+QUANTITIES: list[dict[str, Any]] = [
     measured("mg5400", "mass", value=5400, code="mg", unit="milligram"),
     measured("g5", "mass", value=5.4, code="g", unit="g"),
     measured("g6", "mass", value=6, code="g", unit="g"),
@@ -51,7 +51,7 @@ QUANTITIES = [
     measured("ph", "acid", value=7.4, code="[pH]"),
 ]  # fmt: skip
 
-PEOPLE = [
+PEOPLE: list[dict[str, Any]] = [
     patient("anna", "Åkesson", identifier=[{"system": "http://id", "value": "1"}]) | {"gender": "female"},
     patient("asa", "Akeson") | {"name": [{"family": "Lind", "given": ["Åsa", "Maria"]}]},
     patient("rene", "René-Müller", address=[{"city": "Göteborg", "line": ["Kungsgatan 1"]}]),
@@ -70,7 +70,7 @@ PEOPLE = [
     patient("dead", "Dead", active=False, deceasedDateTime="2020-01-01"),
 ]  # fmt: skip
 
-CODED = [
+CODED: list[dict[str, Any]] = [
     observation("c1", code="a"),
     observation("c2", code="b", category=[{"coding": [{"system": "http://x|y", "code": "p,q$r|s"}]}]),
     observation("c3", code="c") | {"code": {"text": "Blodtryck sittande"}},
@@ -78,7 +78,7 @@ CODED = [
     observation("c5", code="e", status="preliminary"),
 ]  # fmt: skip
 
-OTHERS = [
+OTHERS: list[dict[str, Any]] = [
     {"resourceType": "ValueSet", "id": "v1", "status": "draft", "url": "http://ex.org/vs/a"},
     {"resourceType": "ValueSet", "id": "v2", "status": "draft", "url": "http://ex.org/vs/a/b"},
     {"resourceType": "ValueSet", "id": "v3", "status": "draft", "url": "http://ex.org/vs/ab"},
@@ -156,7 +156,13 @@ async def test_approximately_is_nearness_in_time(known: Api) -> None:
 
 async def test_a_birth_date_is_searched_by_any_precision(known: Api) -> None:
     await known.store(patient("born", birthDate="1950-03"))
-    for date, hit in (("1950", True), ("1950-03", True), ("1950-03-01", False), ("lt1951", True), ("gt1951", False)):
+    for date, hit in (
+        ("1950", True),
+        ("1950-03", True),
+        ("1950-03-01", False),
+        ("lt1951", True),
+        ("gt1951", False),
+    ):
         assert ("born" in await found(known, "Patient", f"birthdate={date}")) is hit, date
 
 
@@ -172,7 +178,14 @@ async def test_what_is_no_date_is_refused(known: Api, date: str) -> None:
 
 
 async def test_the_ends_of_the_calendar_are_dates_too(known: Api) -> None:
-    for date in ("0001", "9999", "9999-12", "9999-12-31", "0001-01-01T00:00:00Z", "9999-12-31T23:59:59Z"):
+    for date in (
+        "0001",
+        "9999",
+        "9999-12",
+        "9999-12-31",
+        "0001-01-01T00:00:00Z",
+        "9999-12-31T23:59:59Z",
+    ):
         for prefix in ("", "ne", "gt", "lt", "ge", "le", "sa", "eb", "ap"):
             reply = await known.get(f"Observation?date={prefix}{date}&_lastUpdated={prefix}{date}")
             assert reply.status == 200, (prefix, date, reply)
@@ -182,7 +195,9 @@ async def test_last_updated_is_an_instant(known: Api) -> None:
     at = (await known.get("Patient/anna")).json["meta"]["lastUpdated"]
     for prefix, hit in (("", True), ("eq", True), ("ge", True), ("le", True), ("ap", True),
                         ("gt", False), ("lt", False), ("sa", False), ("eb", False), ("ne", False)):  # fmt: skip
-        assert ("anna" in await found(known, "Patient", f"_lastUpdated={prefix}{at}")) is hit, prefix
+        assert ("anna" in await found(known, "Patient", f"_lastUpdated={prefix}{at}")) is hit, (
+            prefix
+        )
     day = at[:10]
     for prefix, hit in (("", True), ("gt", False), ("lt", False), ("ge", True), ("le", True)):
         reply = await found(known, "Patient", f"_lastUpdated={prefix}{day}")
@@ -207,7 +222,7 @@ async def test_last_updated_is_an_instant(known: Api) -> None:
         (f"eb5.4|{UCUM}|g", "less5"),
         (f"gt6000|{UCUM}|mg", "more7"),
         (f"lt4|{UCUM}|g", "less5"),
-        (f"ap5.5|{UCUM}|g", "mg5400 g5 g6"),
+        (f"ap5.5|{UCUM}|g", "mg5400 g5 g6 less5"),
         ("5.4", "g5 own"),
         ("5.4||g", "g5"),
         ("5||pound", "pound"),
@@ -217,7 +232,9 @@ async def test_last_updated_is_an_instant(known: Api) -> None:
     ],
 )
 async def test_quantities_compare_in_canonical_units(known: Api, value: str, expected: str) -> None:
-    assert await found(known, "Observation", f"code=mass&value-quantity={value}") == {*expected.split()}
+    assert await found(known, "Observation", f"code=mass&value-quantity={value}") == {
+        *expected.split()
+    }
 
 
 @pytest.mark.parametrize(
@@ -232,11 +249,18 @@ async def test_quantities_compare_in_canonical_units(known: Api, value: str, exp
         (f"le98.6|{UCUM}|[degF]", "normal cold"),
     ],
 )
-async def test_temperatures_convert_with_their_offset(known: Api, value: str, expected: str) -> None:
-    assert await found(known, "Observation", f"code=heat&value-quantity={value}") == {*expected.split()}
+async def test_temperatures_convert_with_their_offset(
+    known: Api, value: str, expected: str
+) -> None:
+    assert await found(known, "Observation", f"code=heat&value-quantity={value}") == {
+        *expected.split()
+    }
 
 
-@pytest.mark.parametrize("value", ["x", "5|g", "|http://x|g", "5|a|b|c", "1e999|a|b", "NaN", "inf", "0x10", "1_000", "--5"])
+@pytest.mark.parametrize(
+    "value",
+    ["x", "5|g", "|http://x|g", "5|a|b|c", "1e999|a|b", "NaN", "inf", "0x10", "1_000", "--5"],
+)
 async def test_what_is_no_quantity_is_refused(known: Api, value: str) -> None:
     assert (await known.get(f"Observation?value-quantity={value}")).status == 400
 
@@ -264,7 +288,7 @@ async def test_numbers_have_the_precision_they_are_written_with(
 @pytest.mark.parametrize(
     ("query", "expected"),
     [
-        ("family=åkesson", "anna"), ("family=AKES", "anna asa"), ("family=akesson", "anna"),
+        ("family=åkesson", "anna"), ("family=AKES", "anna"), ("family=akesson", "anna"),
         ("family:exact=Åkesson", "anna"), ("family:exact=åkesson", ""), ("family:contains=KESS", "anna"),
         ("given=asa", "asa"), ("given=maria", "asa"), ("name=lind", "asa"), ("name=ari", ""),
         ("name:contains=ARI", "asa"), ("family=rene", "rene"), ("family=René-mu", "rene"),
@@ -278,8 +302,6 @@ async def test_numbers_have_the_precision_they_are_written_with(
     ],
 )  # fmt: skip
 async def test_strings_match_as_people_write_them(known: Api, query: str, expected: str) -> None:
-    if query.startswith("family=AKES"):
-        expected = "anna"
     assert await found(known, "Patient", query.replace(" ", "%20")) == {*expected.split()}
 
 
@@ -302,7 +324,7 @@ async def test_long_strings_are_found_by_what_is_kept_of_them(known: Api) -> Non
         ("identifier:of-type=http://terminology.hl7.org/CodeSystem/v2-0203|MR|78", ""),
         ("identifier:text=journal", "mr"), ("gender=female", "anna"),
         ("gender=http://hl7.org/fhir/administrative-gender|female", "anna"),
-        ("active=true", "alive"), ("active=false", "dead"), ("deceased=true", "dead"), ("deceased=false", "alive"),
+        ("active=true", "alive"), ("active=false", "dead"), ("deceased=true", "dead"),
         ("phone=031-1", "tel"), ("email=a@b.se", "tel"), ("phone=a@b.se", ""), ("telecom=a@b.se", "tel"),
         ("identifier=http://id|1,http://mr|77", "anna mr"), ("gender:missing=false", "anna"),
         ("identifier:missing=false", "anna mr nosystem"),
@@ -317,8 +339,13 @@ async def test_not_finds_those_without_the_value_too(known: Api) -> None:
     everyone = await found(known, "Patient", "")
     assert await found(known, "Patient", "gender:not=female") == everyone - {"anna"}
     assert await found(known, "Patient", "gender:missing=true") == everyone - {"anna"}
-    assert await found(known, "Patient", "identifier:not=1,77") == everyone - {"anna", "nosystem", "mr"}
+    assert await found(known, "Patient", "identifier:not=1,77") == everyone - {
+        "anna",
+        "nosystem",
+        "mr",
+    }
     assert await found(known, "Patient", "gender:not-in=http://hl7.org/fhir/ValueSet/administrative-gender") == everyone - {"anna"}  # fmt: skip
+    assert await found(known, "Patient", "deceased=false") == everyone - {"dead"}
     assert await found(known, "Patient", "_id:not=anna") == everyone - {"anna"}
     many = ",".join(["http://id|1", *(f"http://id|{n}" for n in range(2, 30))])
     assert await found(known, "Patient", f"identifier:not={many}") == everyone - {"anna"}

@@ -8,7 +8,7 @@
   const say = (text) => { const said = $("#said"); if (said) said.textContent = text; };
 
   // Command bar: a combobox; the arrows move among the hits, Enter goes to one.
-  const options = () => $$('[role="option"]', command);
+  const options = () => $$('[role="option"]:not([aria-disabled])', command);
   const mark = (option) => {
     for (const other of options()) other.setAttribute("aria-selected", String(other === option));
     if (option) { input.setAttribute("aria-activedescendant", option.id); option.scrollIntoView({ block: "nearest" }); }
@@ -44,6 +44,10 @@
     command.addEventListener("click", (event) => { if (event.target === command) command.close(); });
     for (const link of $$("[data-command]")) link.addEventListener("click", (event) => { event.preventDefault(); openCommand(); });
   }
+
+  // On a narrow screen the tabs scroll: the one that is open is in sight.
+  const tab = $(".tabs [aria-current]");
+  if (tab) tab.parentElement.scrollLeft = tab.offsetLeft - tab.parentElement.clientWidth / 2;
 
   // Help, menu, copying
   const openHelp = () => { if (help && !help.open) { $("[data-menu]")?.removeAttribute("open"); help.showModal(); } };

@@ -1,0 +1,163 @@
+"""A real server on a small region, and a real browser."""
+
+from __future__ import annotations
+
+import os
+import re
+import socket
+import subprocess
+import sys
+import time
+import urllib.request
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import pytest
+from playwright.sync_api import Browser, BrowserContext, Page, sync_playwright
+
+from sammanhang.web.testing import town  # noqa: F401
+
+ROOT = Path(__file__).parents[2]
+CHROMIUM = next(
+    (
+        p
+        for p in ("/usr/bin/chromium", "/usr/bin/chromium-browser", "/usr/bin/google-chrome")
+        if Path(p).exists()
+    ),
+    None,
+)
+ARGUMENTS = ["--no-sandbox", "--disable-gpu", "--force-color-profile=srgb"]
+
+
+@pytest.fixture(scope="session")
+def server(town: str) -> Iterator[str]:  # noqa: F811
+    """The address of a server on the small region."""
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
+    environment = {
+        **os.environ, "SAMMANHANG_DATABASE_URL": town, "SAMMANHANG_PORT": str(port),
+        "PYTHONPATH": str(ROOT / "src"),
+    }  # fmt: skip
+    program = [sys.executable, "-m", "uvicorn", "sammanhang.web.app:create_app", "--factory"]
+    started = subprocess.Popen(
+        [*program, "--port", str(port), "--log-level", "warning"], cwd=ROOT, env=environment
+    )
+    address = f"http://127.0.0.1:{port}"
+    patience = time.monotonic() + 30
+    while True:
+        try:
+            with urllib.request.urlopen(f"{address}/health", timeout=1):
+                break
+        except OSError:
+            if time.monotonic() > patience or started.poll() is not None:
+                started.kill()
+                raise
+            time.sleep(0.1)
+    yield address
+    started.terminate()
+    started.wait(15)
+
+
+@pytest.fixture(scope="session")
+def chromium() -> Iterator[Browser]:
+    """The browser of the distribution."""
+    if CHROMIUM is None:
+        pytest.skip("Chromium is not installed; `make test` installs it.")
+    with sync_playwright() as playwright:
+        browser = playwright.chromium.launch(executable_path=CHROMIUM, args=ARGUMENTS)
+        yield browser
+        browser.close()
+
+
+@dataclass
+class Person:
+    """Somebody at a browser: what they click and press is counted."""
+
+    page: Page
+    clicks: int = 0
+    keys: int = 0
+    faults: list[str] = field(default_factory=list)
+
+    def log_in(self, name: str, unit: str = "") -> None:
+        """Through the log-in pages; not counted."""
+        log_in(self.page, name, unit)
+
+    def click(self, selector: str) -> None:
+        self.page.locator(selector).first.click()
+        self.page.wait_for_load_state()
+        self.clicks += 1
+
+    def type(self, text: str) -> None:
+        self.page.keyboard.type(text)
+        self.keys += len(text)
+
+    def press(self, *keys: str) -> None:
+        for key in keys:
+            self.page.keyboard.press(key)
+            self.keys += 1
+
+
+@pytest.fixture
+def person(chromium: Browser, server: str) -> Iterator[Person]:
+    """Somebody not logged in, in Swedish, at a screen of 1280 pixels; a script's fault fails the test."""
+    context = chromium.new_context(
+        base_url=server, viewport={"width": 1280, "height": 900}, locale="sv-SE"
+    )
+    someone = Person(context.new_page())
+    someone.page.on("pageerror", lambda error: someone.faults.append(str(error)))
+    someone.page.on(
+        "console",
+        lambda m: (
+            someone.faults.append(m.text)
+            if m.type == "error" and "status of" not in m.text
+            else None
+        ),
+    )
+    yield someone
+    context.close()
+    assert someone.faults == []
+
+
+def log_in(page: Page, name: str, unit: str = "", *, resident: bool = False) -> None:
+    """Through the log-in pages, as people do."""
+    page.goto("/login")
+    if resident:
+        page.goto(re.sub(r"&kind=\w+", "", page.url) + "&kind=resident")
+    page.fill("#q", name)
+    page.press("#q", "Enter")
+    page.locator("button[name=person]").first.click()
+    page.wait_for_load_state()
+    if page.url.endswith("/login/assignment") or "/login/assignment?" in page.url:
+        page.locator(f'button[name=assignment][aria-label*="{unit}"]').first.click()
+        page.wait_for_load_state()
+
+
+@pytest.fixture
+def enter() -> Callable[..., None]:
+    """Logs somebody in on a page of the test's own."""
+    return log_in
+
+
+@pytest.fixture(scope="session")
+def signed_in(chromium: Browser, server: str) -> Callable[..., BrowserContext]:
+    """A browser window where somebody is already logged in; each person logs in once."""
+    states: dict[tuple[str, str], object] = {}
+
+    def window(
+        name: str, unit: str = "", *, resident: bool = False, **look: object
+    ) -> BrowserContext:
+        if (name, unit) not in states:
+            context = chromium.new_context(base_url=server, locale="sv-SE")
+            log_in(context.new_page(), name, unit, resident=resident)
+            states[(name, unit)] = context.storage_state()
+            context.close()
+        return chromium.new_context(
+            base_url=server,
+            locale="sv-SE",
+            storage_state=states[(name, unit)],
+            **look,  # type: ignore[arg-type]
+        )
+
+    return window
