@@ -65,7 +65,9 @@ def test_capabilities_under_care_do_not_know_each_other() -> None:
     for path in (SOURCE / "care").rglob("*.py"):
         own = path.relative_to(SOURCE / "care").parts[0]
         for node in ast.walk(ast.parse(path.read_text("utf-8"))):
-            if isinstance(node, ast.ImportFrom) and (node.module or "").startswith("sammanhang.care."):
+            if isinstance(node, ast.ImportFrom) and (node.module or "").startswith(
+                "sammanhang.care."
+            ):
                 assert (node.module or "").split(".")[2] == own, path
 
 
@@ -79,7 +81,9 @@ def test_only_the_store_and_the_door_name_clinical_tables() -> None:
         for node in ast.walk(ast.parse(text)):
             if isinstance(node, ast.Constant) and isinstance(node.value, str):
                 sql = node.value
-                if any(t in sql for t in CLINICAL) and ("SELECT" in sql or "INSERT" in sql or "UPDATE" in sql):
+                if any(t in sql for t in CLINICAL) and (
+                    "SELECT" in sql or "INSERT" in sql or "UPDATE" in sql
+                ):
                     guilty.append(f"{path.relative_to(SOURCE)}:{node.lineno}")
     assert guilty == []
 

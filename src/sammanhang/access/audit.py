@@ -282,7 +282,9 @@ def verify(dsn: str, progress: Callable[[int], None] | None = None) -> VerifyRep
     seen: dict[tuple[int, int], str] = {}
     with psycopg.connect(dsn) as connection:
         connection.execute("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ")
-        genesis = dict(connection.execute("SELECT chain, genesis FROM audit.chain").fetchall())
+        genesis: dict[int, bytes] = dict(
+            connection.execute("SELECT chain, genesis FROM audit.chain").fetchall()
+        )
         seals = connection.execute(
             "SELECT number, heads, hash FROM audit.seal ORDER BY number"
         ).fetchall()

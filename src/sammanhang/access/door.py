@@ -194,7 +194,9 @@ class Doors:
             )
             rows = await cursor.fetchall()
         sources: set[tuple[str, str]] = set()
-        relation, declared, consented, blocks = False, None, set(), []
+        relation, declared = False, None
+        consented: set[str] = set()
+        blocks: list[Block] = []
         person: Any = None
         protected = False
         for kind, one, two, in_care, body, labels in rows:
@@ -251,7 +253,7 @@ class Doors:
                     what=f"Patient/{patient_id}",
                     outcome="refused",
                     request=request,
-                )  # fmt: skip
+                )
             )
             raise RecordRefused(decision, patient_id)
         scope = await self.scope_of(decision, (self_hash("Patient", patient_id),))
@@ -264,7 +266,7 @@ class Doors:
                 purpose=purpose or facts.declared,
                 what=f"Patient/{patient_id}",
                 request=request,
-            )  # fmt: skip
+            )
         )
         return Record(self, actor, patient_id, person, decision, facts, scope, purpose, request)
 

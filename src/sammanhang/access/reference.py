@@ -75,7 +75,9 @@ def markdown() -> str:
         "|---|---|---|---|",
     ]
     for code, r in reasons["reasons"].items():
-        lines.append(f"| {code} | {r['sv']} | {r['en']} | {'yes' if r['opens_unknown'] else 'no'} |")
+        lines.append(
+            f"| {code} | {r['sv']} | {r['en']} | {'yes' if r['opens_unknown'] else 'no'} |"
+        )
     return "\n".join(lines) + "\n"
 
 

@@ -203,7 +203,7 @@ def _permit(rule: str, actor: Actor, facts: Facts, *, shared: bool) -> Decision:
                 "R4",
                 "Det finns spärrade uppgifter på en annan enhet hos din vårdgivare.",
                 "Blocked data exist at another unit of your care provider.",
-            )  # fmt: skip
+            )
         )
     if own in facts.consented and shared:
         owners |= others - outer
@@ -214,7 +214,7 @@ def _permit(rule: str, actor: Actor, facts: Facts, *, shared: bool) -> Decision:
                     "R8",
                     "Det finns spärrade uppgifter hos en annan vårdgivare.",
                     "Blocked data exist at another care provider.",
-                )  # fmt: skip
+                )
             )
     elif others - outer:
         hidden.append(
@@ -223,17 +223,20 @@ def _permit(rule: str, actor: Actor, facts: Facts, *, shared: bool) -> Decision:
                 "R20",
                 "Det finns uppgifter hos andra vårdgivare. Patientens samtycke behövs för att läsa dem.",
                 "Other care providers have data. The patient's consent is needed to read them.",
-            )  # fmt: skip
+            )
         )
     units = frozenset(u for p, u in facts.sources if u in inner and p in owners)
     return Decision(
-        "permit", rule, "", "",
+        "permit",
+        rule,
+        "",
+        "",
         owners=frozenset(owners),
         hidden_units=units,
         hidden=tuple(hidden),
         obligations=frozenset({"mask"}) if facts.protected else frozenset(),
         write=bool(role_right["write"]),
-    )  # fmt: skip
+    )
 
 
 ORDER: tuple[Rule, ...] = (trusted, r1, own_record, client, role, r2, r3, r7)

@@ -14,7 +14,7 @@ from sammanhang.fhir.fhirpath import evaluate
 from sammanhang.kernel.errors import Invalid, TooLarge, Unprocessable
 
 MOST_OPERATIONS = 1000
-LARGEST = 32 * 1024 * 1024
+MAY_GROW = 4 * 1024 * 1024  # what copying within a resource may add, in bytes
 _encoder = msgspec.json.Encoder(decimal_format="number")
 Place = tuple[Any, Any]  # a container and the key or index of the value in it
 
@@ -50,11 +50,12 @@ def json_patch(document: dict[str, Any], operations: Any) -> dict[str, Any]:
             f"At most {MOST_OPERATIONS} operations.", f"Högst {MOST_OPERATIONS} operationer."
         )
     result: Any = document
+    largest = MAY_GROW + 2 * len(_encoder.encode(document))
     try:
         for operation in operations:
             result = jsonpatch.JsonPatch([operation]).apply(result, in_place=True)
             # copies of copies double: a short patch must not fill the memory
-            if operation.get("op") == "copy" and len(_encoder.encode(result)) > LARGEST:
+            if operation.get("op") == "copy" and len(_encoder.encode(result)) > largest:
                 raise TooLarge(
                     "The patch makes the resource too large.", "Ändringen blir för stor."
                 )

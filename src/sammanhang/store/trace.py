@@ -107,13 +107,13 @@ class SyncChain:
             assert row is not None
             self._chain = Chain(row[0], 0, row[1])
         entry = Entry(at=stamp(datetime.now(UTC)), actor=actor, action=action, details=details)
-        rows, *after = self._chain.next([entry])
+        rows, seq, head = self._chain.next([entry])
         cursor.execute(
             "INSERT INTO audit.entry (chain, seq, at, actor, patient, action, entry, hash)"
             " VALUES (%s, %s, %s, %s, %s, %s, %s, %s)",
             rows[0],
         )
-        self._after = (after[0], after[1])
+        self._after = (seq, head)
 
     def done(self) -> None:
         """The transaction is committed: the head moves."""

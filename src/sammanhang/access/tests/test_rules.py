@@ -100,7 +100,12 @@ def test_r8_an_outer_block_stands_against_consent() -> None:
 
 @pytest.mark.parametrize(
     ("role", "rule"),
-    [("skolkurator", "R17"), ("rektor", "R17"), ("bistandshandlaggare", "R16"), ("loggranskare", "R2")],
+    [
+        ("skolkurator", "R17"),
+        ("rektor", "R17"),
+        ("bistandshandlaggare", "R16"),
+        ("loggranskare", "R2"),
+    ],
 )
 def test_roles_outside_health_care_read_no_record(role: str, rule: str) -> None:
     decision = decide(nurse(WARD, REGION, role=role), facts(relation=True))

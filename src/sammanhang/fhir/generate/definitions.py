@@ -247,7 +247,7 @@ class Definitions:
                 values: dict[str, Any] = {}
                 for p in c.get("property", []):
                     value = next((v for k, v in p.items() if k.startswith("value")), None)
-                    if p["code"] in ("subsumedBy", "parent"):
+                    if p["code"] in ("subsumedBy", "parent") and value is not None:
                         mine.add(value)
                     values[p["code"]] = value
                 parents.setdefault(c["code"], set()).update(mine)

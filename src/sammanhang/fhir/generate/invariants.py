@@ -138,7 +138,7 @@ class Translator:
 
     def _InequalityExpression(self, node: Node, kids: list[Node], ctx: Items) -> Truth:
         left, right = (self.eval(k, ctx) for k in kids)
-        (a, ta), (b, _) = self.scalar(left), self.scalar(right)
+        (a, _), (b, _) = self.scalar(left), self.scalar(right)
         return Truth(f"compare3({a}, {node['terminalNodeText'][0]!r}, {b})", False)
 
     def _AdditiveExpression(self, node: Node, kids: list[Node], ctx: Items) -> Value:
@@ -154,7 +154,7 @@ class Translator:
     def _MembershipExpression(self, node: Node, kids: list[Node], ctx: Items) -> Truth:
         if node["terminalNodeText"][0] != "in":
             raise Untranslatable("contains")
-        a, ta = self.scalar(self.eval(kids[0], ctx))
+        a, _ = self.scalar(self.eval(kids[0], ctx))
         members = self._literals(kids[1])
         return Truth(f"in3({a}, {{{', '.join(members)}}})", False)
 
@@ -285,11 +285,11 @@ class Translator:
             return Truth(f"distinct({left.items})", True)
         if name in ("where", "all", "exists", "select"):
             return self._filter(name, left, params)
-        if name in ("startsWith", "contains") and left.single and left.type in PRIMITIVES:
-            if params and params[0]["type"] == "TermExpression":
-                text = self.eval(params[0], ctx)
-                if isinstance(text, Value):
-                    return Truth(f"{name.lower()}3({left.single}, {text.code})", False)
+        single = left.single and left.type in PRIMITIVES
+        if name in ("startsWith", "contains") and single and params[:1]:
+            text = self.eval(params[0], ctx)
+            if isinstance(text, Value):
+                return Truth(f"{name.lower()}3({left.single}, {text.code})", False)
         raise Untranslatable(f"{name}()")
 
     def _filter(self, name: str, left: Items, params: list[Node]) -> Result:

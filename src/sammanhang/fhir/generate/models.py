@@ -98,9 +98,8 @@ def class_source(d: Definitions, s: Structure, codes: Codes) -> list[str]:
             annotation = type_name(t)
             if t.code == "code":
                 annotation = codes.literal(f) or annotation
-            if s.kind == "resource" or s.name == "Resource":
-                if json_name == "id":
-                    annotation = "Id"
+            if json_name == "id" and (s.kind == "resource" or s.name == "Resource"):
+                annotation = "Id"
             primitive = t.code in PRIMITIVES
             required = f.min > 0 and not f.choice and not primitive
             if f.many:

@@ -43,7 +43,7 @@ def _element(e: dict[str, Any]) -> dict[str, Any]:
 
 def compact(sd: dict[str, Any]) -> dict[str, Any]:
     """A StructureDefinition with only what validation reads."""
-    out = {
+    out: dict[str, Any] = {
         k: sd[k]
         for k in (
             "url",

@@ -25,6 +25,8 @@ from . import examples
 # Invariants for which fhirpathpy, not the translation, departs from the specification or HL7's reading.
 DIFFERING = {
     "bdl-8": "the negation of an empty collection: no fullUrl is no fault",
+    "bdl-11": "a type that is absent is told once, as required",
+    "bdl-12": "as bdl-11",
     "dom-2": "told at the contained resource, where it is, and not at the one that contains it",
     "dom-3": "as dom-2; fhirpathpy does not know `as(canonical)` of several items",
     "dom-4": "as dom-2",

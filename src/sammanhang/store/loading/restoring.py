@@ -96,7 +96,7 @@ def restore_trace(dsn: str, folder: Path) -> bool | None:
         connection.execute("LOCK TABLE audit.chain IN EXCLUSIVE MODE")
         there = connection.execute("SELECT count(*) FROM audit.chain").fetchone()
         if there != (0,):
-            first = next(lines(folder / "audit" / "chain.ndjson"), {})
+            first: dict[str, Any] = next(lines(folder / "audit" / "chain.ndjson"), {})
             same = connection.execute(
                 "SELECT FROM audit.chain WHERE chain = %s AND genesis = %s",
                 (first.get("chain"), bytes.fromhex(first.get("genesis", ""))),
