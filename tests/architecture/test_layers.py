@@ -26,7 +26,7 @@ BELOW: dict[str, set[str]] = {
     "region": {"kernel", "fhir", "terminology", "store"},
 }
 # Where everything is put together, or started: these may know all.
-COMPOSITION = {"web/app.py", "cli.py"}
+COMPOSITION = {"web/app.py", "web/testing.py", "cli.py"}
 TOP = {"operate"}
 # Clinical tables: only the store, the door and what serves them may name these in SQL.
 CLINICAL = ("store.resource", "store.observation", "store.patient", "store.history", "store.other")

@@ -12,33 +12,11 @@ from typing import Any
 
 from fhirpathpy.parser import parse
 
+from .clinical_times import OWNERS, PRINCIPAL, SKIP
 from .definitions import PRIMITIVES, Definitions, Field, Structure, python_name
 from .models import Codes
 
 Step = tuple[str, ...]  # ("member", n) ("where", n, value) ("as", type) ("first",)
-SKIP = {"_content", "_text", "_query", "_filter", "_id", "_lastUpdated", "near", "age"}
-
-# The principal clinical time of each type: the date parameter a clinician sorts by.
-PRINCIPAL = {
-    "Observation": "date", "Encounter": "date", "Condition": "recorded-date", "Procedure": "date",
-    "MedicationRequest": "authoredon", "MedicationStatement": "effective", "Immunization": "date",
-    "MedicationAdministration": "effective-time", "DiagnosticReport": "date", "Task": "authored-on",
-    "DocumentReference": "date", "AllergyIntolerance": "date", "ServiceRequest": "authored",
-    "Composition": "date", "CarePlan": "date", "Appointment": "date", "Communication": "sent",
-    "QuestionnaireResponse": "authored", "Consent": "date", "Flag": "date", "EpisodeOfCare": "date",
-    "CareTeam": "date", "ClinicalImpression": "date", "RiskAssessment": "date", "Media": "created",
-    "ImagingStudy": "started", "MedicationDispense": "whenhandedover", "Specimen": "collected",
-    "AuditEvent": "date", "Provenance": "recorded", "List": "date", "Goal": "start-date",
-    "FamilyMemberHistory": "date", "Patient": "birthdate", "NutritionOrder": "datetime",
-    "CommunicationRequest": "authored", "DeviceRequest": "authored-on", "DetectedIssue": "identified",
-    "AdverseEvent": "date", "Claim": "created", "ExplanationOfBenefit": "created", "Schedule": "date",
-    "Slot": "start", "AppointmentResponse": "_none", "ChargeItem": "occurrence", "Invoice": "date",
-    "SupplyDelivery": "_none", "SupplyRequest": "date", "DeviceUseStatement": "_none",
-    "RequestGroup": "authored", "ResearchSubject": "date", "VisionPrescription": "datewritten",
-    "MeasureReport": "date", "Person": "birthdate", "RelatedPerson": "birthdate", "Bundle": "timestamp",
-}  # fmt: skip
-# Which reference makes a resource part of whose record, first choice first.
-OWNERS = ("patient", "subject", "beneficiary", "individual", "link", "candidate")
 
 
 class Unsupported(Exception):
