@@ -139,6 +139,9 @@ def predicate(scope: Scope, alias: str) -> tuple[str, list[Any]]:
     args: list[Any] = [_numbers(scope.providers)]
     if scope.register:
         parts.append(f"{a}.type = {NUMBER['Patient']}")
+    elif scope.patients != "*":
+        parts.append(f"({a}.type = {NUMBER['Patient']} AND {a}.self = ANY(%s::bigint[]))")
+        args.append(_numbers(scope.patients))  # type: ignore[arg-type]
     own = [f"{a}.provider = ANY(%s::int[])"]
     args.append(_numbers(scope.providers))
     if scope.patients != "*":
@@ -256,7 +259,11 @@ class Doors:
                 )
             )
             raise RecordRefused(decision, patient_id)
-        scope = await self.scope_of(decision, (self_hash("Patient", patient_id),))
+        scope = await self.scope_of(
+            decision,
+            (self_hash("Patient", patient_id),),
+            register=actor.kind != "resident",  # the register is for those who work in care
+        )
         await self.audit.record(
             self.entry(
                 actor,
@@ -270,14 +277,16 @@ class Doors:
         )
         return Record(self, actor, patient_id, person, decision, facts, scope, purpose, request)
 
-    async def scope_of(self, decision: Decision, patients: tuple[int, ...] | str) -> Scope:
+    async def scope_of(
+        self, decision: Decision, patients: tuple[int, ...] | str, *, register: bool = True
+    ) -> Scope:
         """A decision as the scope the store understands."""
         if decision.everything:
             return EVERYTHING
         providers = [await self.database.party(p) for p in sorted(decision.owners)]
         units = [await self.database.party(u) for u in sorted(decision.hidden_units)]
         return Scope(
-            register=True,
+            register=register,
             patients=patients,
             providers=tuple(p for p in providers if p is not None),
             hidden_units=tuple(u for u in units if u is not None),

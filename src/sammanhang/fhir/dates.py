@@ -40,10 +40,11 @@ def bounds(value: str) -> Interval:
         return _local(year, month, 1), _local(*following, 1) if following[0] <= 9999 else END
     if n == 10:
         low = _local(int(value[:4]), int(value[5:7]), int(value[8:]))
-        following_day = datetime(int(value[:4]), int(value[5:7]), int(value[8:])) + timedelta(
-            days=1
-        )
-        return low, _local(following_day.year, following_day.month, following_day.day)
+        try:
+            after = datetime(int(value[:4]), int(value[5:7]), int(value[8:])) + timedelta(days=1)
+        except OverflowError:  # the last day a clock can show
+            return low, END
+        return low, _local(after.year, after.month, after.day)
     if value[10] != "T":
         raise ValueError(f"{value!r} is not a date")
     leap = value[17:19] == "60"
@@ -67,7 +68,10 @@ def bounds(value: str) -> Interval:
         width = timedelta(seconds=1)
     else:
         width = timedelta(minutes=1)
-    return low, low + width
+    try:
+        return low, low + width
+    except OverflowError:
+        return END, END
 
 
 def _micro(text: str) -> str:

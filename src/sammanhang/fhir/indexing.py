@@ -63,6 +63,17 @@ def fold(text: str) -> str:
     return " ".join("".join(c for c in decomposed if not unicodedata.combining(c)).split())
 
 
+# A b-tree row holds 2 704 bytes; two texts and their numbers must fit with room to spare.
+LONGEST_TEXT = 1000
+
+
+def cut(text: str) -> str:
+    """The beginning of a text that an index row can hold, whole characters only."""
+    if len(text) <= LONGEST_TEXT // 4:
+        return text
+    return text.encode()[:LONGEST_TEXT].decode(errors="ignore")
+
+
 def mix(a: int, b: int) -> int:
     """Two hashes as one, order kept; for values that must stand together (composite parameters)."""
     x = ((a * 0x9E3779B97F4A7C15) ^ b) & 0xFFFFFFFFFFFFFFFF
@@ -158,15 +169,15 @@ class Index:
 
     def uri(self, s: int, v: str) -> None:
         self.tokens.append(hash64(v) ^ s)
-        self.strings.append((s, v[:1000], v[:1000]))
+        self.strings.append((s, cut(v), cut(v)))
         if "|" in v:
             self.tokens.append(hash64(v.split("|")[0]) ^ s)
 
     # texts
 
     def string(self, s: int, v: Any) -> None:
-        text = str(v)
-        self.strings.append((s, fold(text[:1000]), text[:1000]))
+        text = cut(str(v))
+        self.strings.append((s, cut(fold(text)), text))
 
     def human_name(self, s: int, v: Any) -> None:
         parts = [v.text, v.family, *(v.given or ()), *(v.prefix or ()), *(v.suffix or ())]

@@ -34,7 +34,7 @@ Oid = Annotated[str, Meta(pattern=r"^urn:oid:[0-2](\.(0|[1-9][0-9]*))+\Z")]
 Uuid = Annotated[
     str, Meta(pattern=r"^urn:uuid:[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}\Z")
 ]
-Base64Binary = Annotated[str, Meta(pattern=r"^(\s*[0-9A-Za-z+/=]\s*)+\Z")]
+Base64Binary = Annotated[str, Meta(pattern=r"^\s*[0-9A-Za-z+/=][0-9A-Za-z+/=\s]*\Z")]
 Date = Annotated[str, Meta(pattern=rf"^{_YEAR}(-{_DAY}|-(0[1-9]|1[0-2]))?\Z")]
 DateTime = Annotated[str, Meta(pattern=rf"^{_YEAR}(-{_DAY}(T{_TIME}{_ZONE})?|-(0[1-9]|1[0-2]))?\Z")]
 Instant = Annotated[str, Meta(pattern=rf"^{_YEAR}-{_DAY}T{_TIME}{_ZONE}\Z")]

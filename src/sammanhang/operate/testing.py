@@ -19,6 +19,7 @@ import time
 from collections.abc import Iterator
 from pathlib import Path
 
+import hypothesis
 import psycopg
 import pytest
 from psycopg import sql
@@ -32,6 +33,10 @@ _TEMPLATE = "migrated"
 # Not named SAMMANHANG_…: it is no setting, and programs under test would warn of it.
 _RUN = "PYTEST_SAMMANHANG_RUN"
 _counter = itertools.count(1)
+
+# The same examples in every run: a suite that must pass before landing may not depend on luck.
+hypothesis.settings.register_profile("steady", derandomize=True, deadline=None)
+hypothesis.settings.load_profile("steady")
 
 
 def pytest_configure(config: pytest.Config) -> None:

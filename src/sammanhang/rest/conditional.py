@@ -124,7 +124,7 @@ async def searching(fr: FhirRequest, type_name: str, condition: str) -> Any:
     request.count, request.total, request.includes, request.after = 2, "none", [], None
     request.summary = None
     scope: Scope = await gate.scope_for_search(fr, named_patients(request))
-    wall = gate.within_scopes(fr, request, gate.wall(scope, fr.actor))
+    wall = gate.within_scopes(fr, request, gate.wall(scope))
 
     async def search() -> list[Any]:
         async with fr.services.database.reading(scope) as connection:

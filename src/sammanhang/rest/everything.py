@@ -57,7 +57,7 @@ async def everything(fr: FhirRequest, patient: str) -> Answer:
     scope = await gate.scope_for_search(fr, [patient])
     async with fr.services.database.reading(scope) as connection:
         rows, more = await store.everything(
-            connection, patient, gate.only_scopes(fr, gate.wall(scope, fr.actor)),
+            connection, patient, gate.only_scopes(fr, gate.wall(scope)),
             types=types, since=since, span=span, after=after, count=count,
         )  # fmt: skip
     outcome = "ok" if rows or after is not None else "absent"

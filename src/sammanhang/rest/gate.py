@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from typing import Any
 
-from sammanhang.access.actor import Actor
 from sammanhang.access.audit import Entry
 from sammanhang.access.door import predicate
 from sammanhang.fhir.indexing import self_hash
@@ -60,21 +59,9 @@ def outside_scopes() -> Refused:
     )
 
 
-def wall(scope: Scope, actor: Actor) -> Predicate:
-    """The first wall as a function of the alias, for the search compiler.
-
-    The register of people is for those who work in care: a resident finds only themselves in it.
-    """
-    if actor.kind != "resident":
-        return lambda alias: predicate(scope, alias)
-    me = self_hash("Patient", actor.id.removeprefix("Patient/"))
-
-    def own(alias: str) -> tuple[str, list[Any]]:
-        sql, args = predicate(scope, alias)
-        own_row = f"({alias}.type <> {NUMBER['Patient']} OR {alias}.self = %s)"
-        return f"({sql}) AND {own_row}", [*args, me]
-
-    return own
+def wall(scope: Scope) -> Predicate:
+    """The first wall as a function of the alias, for the search compiler."""
+    return lambda alias: predicate(scope, alias)
 
 
 def entry(fr: FhirRequest, action: str, what: str, **more: Any) -> Entry:
@@ -143,7 +130,7 @@ async def scope_for_search(fr: FhirRequest, patients: list[str]) -> Scope:
         scopes.append(record.scope)
     first = scopes[0]
     return Scope(
-        register=True,
+        register=fr.actor.kind != "resident",
         patients=tuple(self_hash("Patient", p) for p in patients),
         providers=tuple(set.intersection(*(set(s.providers) for s in scopes))),
         hidden_units=tuple({u for s in scopes for u in s.hidden_units}),

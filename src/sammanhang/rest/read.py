@@ -116,7 +116,7 @@ async def history(fr: FhirRequest, type_name: str | None = None, id: str | None 
     else:
         scope = await gate.scope_for_search(fr, [])
         async with fr.services.database.reading(scope) as connection:
-            versions, more = await store.history(connection, request, gate.wall(scope, fr.actor))
+            versions, more = await store.history(connection, request, gate.wall(scope))
     path = "/".join(p for p in (type_name, id, "_history") if p)
     await fr.services.audit.record(
         gate.entry(

@@ -34,7 +34,7 @@ async def search(
         patients = [patient]
     scope = await gate.scope_for_search(fr, patients)
     settings = fr.services.settings
-    wall = gate.within_scopes(fr, request, gate.wall(scope, fr.actor))
+    wall = gate.within_scopes(fr, request, gate.wall(scope))
     async with fr.services.database.reading(scope) as connection:
         page = await run(
             connection,

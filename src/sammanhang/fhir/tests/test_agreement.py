@@ -47,9 +47,9 @@ def test_both_agree_on_a_sample_of_the_official_examples() -> None:
 
 @examples.here
 @pytest.mark.slow
-def test_both_agree_on_all_official_examples() -> None:
+def test_both_agree_on_every_eighth_official_example() -> None:
     # Without the few bundles of many megabytes: what they hold stands in files of its own too.
-    for path in examples.files(3_000_000):
+    for path in examples.files(400_000)[::8]:
         assert_agree(path.read_bytes(), path.name)
 
 
@@ -63,9 +63,9 @@ def test_both_agree_on_examples_made_wrong(made: tuple[str, Any]) -> None:
 
 @examples.here
 @pytest.mark.slow
-@settings(max_examples=10_000, deadline=None, suppress_health_check=list(HealthCheck))
+@settings(max_examples=1_000, deadline=None, suppress_health_check=list(HealthCheck))
 @given(examples.mutated())
-def test_both_agree_on_thousands_of_examples_made_wrong(made: tuple[str, Any]) -> None:
+def test_both_agree_on_a_thousand_examples_made_wrong(made: tuple[str, Any]) -> None:
     name, value = made
     assert_agree(examples.write(value), name)
 

@@ -36,7 +36,6 @@ def check_extension(
     if sd is None:
         if holder.type != "Extension":
             _unknown(validation, item, url)
-        _inside(validation, item)
         return
     if sd.get("type") != "Extension":
         validation.add(
@@ -65,7 +64,6 @@ def check_extension(
             f"The extension {shown(url, 200)} belongs in {place}.",
         )
     validation.against(item, url)
-    _inside(validation, item)
 
 
 def _core_use(url: str, item: Item) -> bool:
@@ -93,16 +91,6 @@ def _unknown(validation: Validation, item: Item, url: str) -> None:
         f"The extension {shown(url, 200)} is not known here; it has not been checked.",
         validation.unknown_extensions,
     )
-
-
-def _inside(validation: Validation, item: Item) -> None:
-    """Extensions of the extension, and those inside its value."""
-    for inner in item.named("extension", "Extension"):
-        check_extension(validation, inner, item, {"Extension"}, False)
-    for value in item.choice("value"):
-        for inner in value.named("extension", "Extension"):
-            names = {"Extension.value", str(value.type)}
-            check_extension(validation, inner, value, names, False)
 
 
 def _may_stand(context: Any, holder: Item, names: set[str]) -> bool:

@@ -134,8 +134,6 @@ class Validation:
             self._constraints(same, item, way)
         if way.deep:
             rules.check_element(item, self)
-        if item.type == "Extension" and way.deep:
-            return  # the caller knows where it stands
         if way.deep and "resourceType" in _members(item.value) and way.place != item.type:
             self.base(item)  # a resource inside this one is asked as one of its own
             return
@@ -153,6 +151,7 @@ class Validation:
                 and (root := self.definitions.type_tree(item.type))
             ):
                 source = root
+                self._constraints(root, item, way)  # those of the type; the element has its own
                 way = Way(root, way.place, True)
             else:
                 return

@@ -128,7 +128,8 @@ BEGIN
             (SELECT store.scope('all') = 'on') IS TRUE
             OR patient IS NULL AND (provider IS NULL
                 OR provider = ANY ((SELECT store.scope('providers')::int[])::int[]))
-            OR type = {Patient} AND (SELECT store.scope('register') = 'on') IS TRUE
+            OR type = {Patient} AND ((SELECT store.scope('register') = 'on') IS TRUE
+                OR self = ANY ((SELECT nullif(store.scope('patients'), '*')::bigint[])::bigint[]))
             OR (provider = ANY ((SELECT store.scope('providers')::int[])::int[])
                 AND ((SELECT store.scope('patients') = '*') IS TRUE
                     OR patient = ANY ((SELECT nullif(store.scope('patients'), '*')::bigint[])::bigint[])
@@ -207,6 +208,8 @@ DECLARE
     m smallint := CASE WHEN p_body IS NULL THEN 3 WHEN p_expected = 0 THEN 1 ELSE 2 END;
 BEGIN
     IF p_expected = 0 THEN
+        -- two that create the same at once are put in line
+        PERFORM pg_advisory_xact_lock(p_self);
         -- a deleted resource may come back: its versions go on from the tombstone
         SELECT coalesce(max(version), 0) + 1 INTO v FROM store.history h
             WHERE h.self = p_self AND h.type = p_type;

@@ -6,7 +6,7 @@ import json
 from collections.abc import Callable
 from typing import Any
 
-from sammanhang.fhir.indexing import IDENTIFIER, fold, hash64, mix, self_hash
+from sammanhang.fhir.indexing import IDENTIFIER, cut, fold, hash64, mix, self_hash
 
 from .parameters import Parameter, Slot
 from .parse import Criterion, fault, split, unescape
@@ -144,10 +144,10 @@ class Kinds:
     def _string(self, c: Criterion, r: str, narrowed: bool) -> tuple[str, list[Any]]:
         parts, args = [], []
         for value in c.values:
-            text = unescape(value)[:1000]
+            text = cut(unescape(value))
             if c.modifier == "exact":
                 parts.append("(s.folded = %s AND s.value = %s)")
-                args += [fold(text), text]
+                args += [cut(fold(text)), text]
             elif not fold(text):
                 raise fault(c.parameter.code, "Värdet är tomt.", "The value is empty.")
             elif c.modifier == "contains":

@@ -43,7 +43,7 @@ LEFT_OUT = {
 FAULTY = {
     "DeviceMetric-example.json", "DeviceUseStatement-example.json", "MedicationRequest-medrx0301.json",
     "Observation-clinical-gender.json", "Questionnaire-qs1.json",
-    # an image only: HL7's own validator takes it, our txt-2 does not
+    # a narrative of white space only, which txt-2 forbids
     "ActivityDefinition-blood-tubes-supply.json", "ActivityDefinition-heart-valve-replacement.json",
     "EventDefinition-example.json", "Questionnaire-zika-virus-exposure-assessment.json",
 }  # fmt: skip
