@@ -24,7 +24,7 @@ lock: dev ## Write requirements/*.txt and package-lock.json anew (UPGRADE=1 take
 	@$(VENV)/python scripts/lock.py $(if $(UPGRADE),--upgrade)
 
 bench: dev ## Run the benchmarks (WHAT=name runs one)
-	@$(VENV)/python scripts/bench.py $(WHAT)
+	@$(VENV)/python -m benchmarks $(WHAT)
 
 setup: # What the server needs; quick when nothing has changed
 	@$(PYTHON) scripts/bootstrap.py
