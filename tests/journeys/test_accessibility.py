@@ -27,6 +27,8 @@ LOOKS = [
 
 
 def violations(page) -> list[str]:
+    # what is still fading in has not its own colour yet
+    page.evaluate("Promise.all(document.getAnimations().map((a) => a.finished))")
     page.evaluate(AXE)
     found = page.evaluate(RUN)["violations"]
     return [f"{v['id']}: {v['nodes'][0]['html'][:200]}" for v in found]
