@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from functools import lru_cache
 from typing import Any
 
 from sammanhang.fhir.dates import END, bounds
@@ -87,7 +88,13 @@ def stamp(resource: Any, id: str, version: int, updated: datetime) -> None:
         meta = resource.meta = Meta()
     resource.id = id
     meta.versionId = str(version)
-    meta.lastUpdated = updated.strftime("%Y-%m-%dT%H:%M:%S.%f")[:-3] + "Z"
+    meta.lastUpdated = _instant(updated)
+
+
+@lru_cache(maxsize=256)
+def _instant(at: datetime) -> str:
+    """A time as `meta.lastUpdated` has it; a bulk load stamps thousands with the same."""
+    return at.strftime("%Y-%m-%dT%H:%M:%S.%f")[:-3] + "Z"
 
 
 def row_of(
