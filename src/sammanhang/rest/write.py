@@ -72,19 +72,27 @@ async def prepare(
     fr: FhirRequest, resource: Any, id: str, expected: int, action: str, *, named: bool = False
 ) -> Change:
     """A row for a checked resource, once the door has said it may be written."""
-    probe = _patients(resource, fr.base)
     name = type(resource).__name__
-    if name == "Patient":
-        probe = [id]
-    provider, unit = await gate.may_write(fr, resource, probe)
-    row = row_of(
-        resource, id, expected, moment(), base=fr.base + "/",
-        days_after=content("rules/care_relation")["days_after_visit"],
-    )  # fmt: skip
+    days_after = content("rules/care_relation")["days_after_visit"]
+
+    def made() -> Row:
+        return row_of(
+            resource, id, expected, moment(), base=fr.base + "/", days_after=days_after
+        )  # fmt: skip
+
+    row = made()
+    assert row.index is not None
+    patients = [id] if name == "Patient" else list(row.index.patients)
+    tagged = resource.meta.tag
+    provider, unit = await gate.may_write(fr, resource, patients)
+    if resource.meta.tag is not tagged:
+        row = (
+            made()
+        )  # the owner's tags were put on: they are part of the bytes and the search values
     if name not in COMMON and name != "Patient":
         row.provider, row.unit = provider, unit
     row.named = named
-    return Change(row, action, probe, resource)
+    return Change(row, action, patients, resource)
 
 
 def _patients(resource: Any, base: str) -> list[str]:
