@@ -244,8 +244,9 @@ async def delete(fr: FhirRequest, type_name: str, id: str) -> Answer:
                 gate.entry(fr, "delete", f"{type_name}/{id}", outcome=outcome_)
             )
             if gone is None:
-                if await current(fr, type_name, id) is not None:
-                    continue  # it came back in between
+                async with fr.services.database.reading(scope) as connection:
+                    if await store.vread(connection, type_name, id, 1) is not None:
+                        continue  # it has been: others delete it and bring it back meanwhile
                 raise gate.absent(type_name, id)
             return Answer(204)
         wanted = version_wanted(fr)
