@@ -266,8 +266,8 @@ def _ways_in(c: Any, rows: list[Any]) -> list[Figure]:
     def put(group: list[Any]) -> None:
         with c.transaction(), c.pipeline():
             for r in group:
-                values = (*write.arguments(r, None, None), *write._NO_AUDIT)
-                c.execute(write._PUT, values, prepare=True)
+                values = (*write.arguments(r, None, None), *write.NO_BLOCK)
+                c.execute(write.PUT, values, prepare=True)
 
     by_copy = _many(copied, groups[:half], 1) * 101
     by_put = _many(put, groups[half:], 1) * 101

@@ -137,10 +137,13 @@ def _events_and_audit(
         found.append(f"An event of nothing: {key}.")
     found += [f"{n} events: {key}." for key, n in events.items() if n > 1]
     audited: Counter[str] = Counter()
-    for (entry,) in connection.execute(
-        "SELECT entry FROM audit.entry WHERE action IN ('create', 'update', 'delete', 'transaction')"
+    for said in (
+        json.loads(line)
+        for (lines,) in connection.execute("SELECT entries FROM audit.block")
+        for line in lines.splitlines()
     ):
-        said = json.loads(entry)
+        if said["action"] not in ("create", "update", "delete", "transaction"):
+            continue
         if said.get("outcome", "ok") != "ok":
             continue
         if said["action"] == "transaction":

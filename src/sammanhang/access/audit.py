@@ -1,10 +1,11 @@
 """The trace of everything: append-only, hash-chained, durable before the answer leaves.
 
-One chain per database session. A chain is serial without any lock, because a session does one
-transaction at a time; an entry's hash covers the entry before it, so a row changed, removed or put in
-between shows. Reads are group-committed over a connection of their own; a write's entry lies in the
-write's own transaction. A *seal*, made at intervals, records the head of every chain that moved and is
-itself chained: it shows a chain cut off at its end, or removed whole, up to the last seal.
+What one commit makes durable is a block of entries. One chain of blocks per database session: a chain is
+serial without any lock, because a session does one transaction at a time; a block's hash covers the
+block before it, so a row changed, removed or put in between shows. Reads are group-committed
+(`store.group`); a write's entries lie in the write's own transaction. A *seal*, made at intervals,
+records the head of every chain that moved and is itself chained: it shows a chain cut off at its end, or
+removed whole, up to the last seal.
 
 What an entry says follows HSLF-FS 2016:40 4 kap. 9 §: action, unit, time, user, patient.
 """
@@ -19,24 +20,14 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
-import msgspec
 import psycopg
 from psycopg.types.json import Jsonb
 
-from sammanhang.fhir.indexing import self_hash
-from sammanhang.kernel.errors import Unavailable
 from sammanhang.store.database import Connection, Database
-from sammanhang.store.trace import OPEN_CHAIN, Chain, Entry, encoder, link, stamp
-
-
-async def chain_of(connection: Connection) -> Chain:
-    """The chain of a connection, opened the first time."""
-    if connection.chain is None:
-        cursor = await connection.execute(OPEN_CHAIN)
-        row = await cursor.fetchone()
-        assert row is not None
-        connection.chain = Chain(row[0], 0, row[1])
-    return connection.chain  # type: ignore[no-any-return]
+from sammanhang.store.group import GroupCommit, chain_of
+from sammanhang.store.rows import Row
+from sammanhang.store.trace import Block, Entry, encoder, entries_in, keys_of, link, stamp
+from sammanhang.store.write import refusal
 
 
 class WriteTrace:
@@ -44,40 +35,18 @@ class WriteTrace:
 
     def __init__(self, *entries: Entry) -> None:
         self.entries = list(entries)
-        self._after: tuple[int, bytes] | None = None
+        self._block: Block | None = None
 
-    async def rows(self, connection: Connection) -> list[tuple[Any, ...]]:
+    async def block(self, connection: Connection) -> Block:
         chain = await chain_of(connection)
-        rows, seq, head = chain.next(self.entries)
-        self._after = (seq, head)
-        return rows
+        self._block = chain.block(self.entries)
+        return self._block
 
     def done(self, connection: Connection) -> None:
-        if self._after is not None:
-            connection.chain.seq, connection.chain.head = self._after
+        if self._block is not None:
+            connection.chain.moved(self._block)
 
 
-_INSERT = (
-    "INSERT INTO audit.entry (chain, seq, at, actor, patient, action, entry, hash)"
-    " SELECT %s::bigint, * FROM unnest(%s::bigint[], %s::timestamptz[], %s::text[], %s::bigint[],"
-    " %s::text[], %s::bytea[], %s::bytea[])"
-)
-
-
-def _quoted(values: list[str]) -> str:
-    return (
-        "{"
-        + ",".join('"' + v.replace("\\", "\\\\").replace('"', '\\"') + '"' for v in values)
-        + "}"
-    )
-
-
-def _bytes(values: list[bytes]) -> str:
-    return "{" + ",".join('"\\\\x' + v.hex() + '"' for v in values) + "}"
-
-
-# How long an entry waits at most for the other requests in work to share its commit, in seconds.
-LINGER = 0.001
 SEAL_SECONDS = 60
 # A chain that has not moved for so long is left out of new seals; old seals still vouch for it.
 REST = timedelta(days=7)
@@ -86,40 +55,22 @@ log = logging.getLogger("sammanhang.audit")
 
 @dataclass
 class AuditLog:
-    """Group commit of the entries of reads, searches and refusals in one process.
+    """The entries of one process: group-committed, sealed at intervals.
 
-    `record` returns when the entry is durable. All entries that arrive while one commit is under way
-    share the next. When the database does not take them, every waiting caller gets `Unavailable`: an
-    answer whose trace cannot be kept does not leave.
+    `record` returns when the entry is durable. When the database does not take it, the caller gets
+    `Unavailable`: an answer whose trace cannot be kept does not leave.
     """
 
     database: Database
-    _waiting: list[tuple[Entry, asyncio.Future[None]]] = field(default_factory=list)
-    _wake: asyncio.Event = field(default_factory=asyncio.Event)
-    _task: asyncio.Task[None] | None = None
     _sealing: asyncio.Task[None] | None = None
-    _timer: asyncio.TimerHandle | None = None
-    _working: int = 0
-    commits: int = 0
 
-    def enter(self) -> None:
-        """A request has begun that will leave an entry; `leave` when it has answered."""
-        self._working += 1
-
-    def leave(self) -> None:
-        self._working -= 1
-        if self._waiting and len(self._waiting) >= self._working:
-            self._go()
-
-    def _go(self) -> None:
-        if self._timer is not None:
-            self._timer.cancel()
-            self._timer = None
-        self._wake.set()
+    def __post_init__(self) -> None:
+        self.group = GroupCommit(self.database)
+        self.enter, self.leave = self.group.enter, self.group.leave
 
     def start(self) -> None:
         """Starts the committer and the sealer in the running loop."""
-        self._task = asyncio.create_task(self._run())
+        self.group.start()
         self._sealing = asyncio.create_task(self._seal())
 
     async def _seal(self) -> None:
@@ -132,89 +83,36 @@ class AuditLog:
                 log.warning("no seal this minute: %s", type(e).__name__)
 
     async def stop(self) -> None:
-        """Commits what waits, seals, then ends."""
-        await asyncio.gather(*(f for _, f in self._waiting), return_exceptions=True)
-        for task in (self._task, self._sealing):
-            if task is not None:
-                task.cancel()
-                await asyncio.gather(task, return_exceptions=True)
+        """Commits what waits, then ends."""
+        await self.group.stop()
+        if self._sealing is not None:
+            self._sealing.cancel()
+            await asyncio.gather(self._sealing, return_exceptions=True)
 
     def record(self, entry: Entry) -> asyncio.Future[None]:
         """A future that is done when the entry is durable; raises `Unavailable` when it cannot be."""
-        loop = asyncio.get_running_loop()
-        future: asyncio.Future[None] = loop.create_future()
-        self._waiting.append((entry, future))
-        # a commit costs much the same for one entry as for ten: go when all in work are here
-        if len(self._waiting) >= self._working:
-            self._go()
-        elif self._timer is None:
-            self._timer = loop.call_later(LINGER, self._go)
-        return future
+        return self.group.submit(entry)
 
-    async def _run(self) -> None:
-        while True:
-            await self._wake.wait()
-            self._wake.clear()
-            try:
-                async with self.database.writing() as connection:
-                    while self._waiting:
-                        batch, self._waiting = self._waiting, []
-                        await self._commit(connection, batch)
-            except Exception as e:
-                batch, self._waiting = self._waiting, []
-                for _, future in batch:
-                    if not future.done():
-                        future.set_exception(_untraceable(e))
-                await asyncio.sleep(0.05)
+    async def store(self, entry: Entry, row: Row) -> None:
+        """Stores a new resource whose id this server made, together with its entry; durable on return.
 
-    async def _commit(
-        self, connection: Connection, batch: list[tuple[Entry, asyncio.Future[None]]]
-    ) -> None:
+        Raises `Unavailable`, and what `store.write.commit` raises.
+        """
+        provider = await self.database.party(row.provider)
+        unit = await self.database.party(row.unit)
         try:
-            chain = await chain_of(connection)
-            rows, seq, head = chain.next([e for e, _ in batch])
-            patients = "{" + ",".join("NULL" if r[4] is None else str(r[4]) for r in rows) + "}"
-            await connection.quick.execute(
-                _INSERT,
-                (
-                    chain.chain,
-                    "{" + ",".join(str(r[1]) for r in rows) + "}",
-                    _quoted([r[2] for r in rows]),
-                    _quoted([r[3] for r in rows]),
-                    patients,
-                    _quoted([r[5] for r in rows]),
-                    _bytes([r[6] for r in rows]),
-                    _bytes([r[7] for r in rows]),
-                ),
-            )
-        except Exception as e:
-            connection.chain = (
-                None  # its head is no longer certain: the next entries open a new one
-            )
-            for _, future in batch:
-                if not future.done():
-                    future.set_exception(_untraceable(e))
-            raise
-        chain.seq, chain.head = seq, head
-        self.commits += 1
-        for _, future in batch:
-            if not future.done():
-                future.set_result(None)
-
-
-def _untraceable(e: Exception) -> Unavailable:
-    return Unavailable(
-        f"The access could not be logged, so nothing was shown ({type(e).__name__}).",
-        "Åtkomsten kunde inte loggas, därför visas inget.",
-    )
+            await self.group.submit(entry, row, provider, unit)
+        except psycopg.Error as e:
+            raise refusal(e) from e
 
 
 # Seals and verification
 
 
 def seal_now(dsn: str) -> bool:
-    """Makes a seal on a connection of its own."""
+    """Makes a seal on a connection of its own, and sorts new keys into the trace's index."""
     with psycopg.connect(dsn, autocommit=True, options="-c role=sammanhang_writer") as connection:
+        connection.execute("SELECT audit.tidy()")
         return seal(connection)
 
 
@@ -233,7 +131,7 @@ def seal(connection: psycopg.Connection[Any]) -> bool:
         known: dict[str, Any] = last[2] if last else {}
         found = connection.execute(
             "SELECT c.chain, e.seq, encode(e.hash, 'hex') FROM audit.chain c CROSS JOIN LATERAL"
-            " (SELECT seq, hash FROM audit.entry e WHERE e.chain = c.chain ORDER BY seq DESC LIMIT 1) e"
+            " (SELECT seq, hash FROM audit.block e WHERE e.chain = c.chain ORDER BY seq DESC LIMIT 1) e"
             " WHERE c.chain = ANY(%s) OR c.opened > %s",
             (
                 [int(c) for c in known],
@@ -267,6 +165,7 @@ class VerifyReport:
     """What `verify` found. Each fault is one sentence that names the row."""
 
     entries: int = 0
+    blocks: int = 0
     chains: int = 0
     seals: int = 0
     faults: list[str] = field(default_factory=list)
@@ -292,11 +191,11 @@ def verify(dsn: str, progress: Callable[[int], None] | None = None) -> VerifyRep
         with connection.cursor("verify") as cursor:
             cursor.itersize = 20000
             cursor.execute(
-                "SELECT chain, seq, at, actor, patient, action, entry, hash FROM audit.entry ORDER BY chain, seq"
+                "SELECT chain, seq, at, keys, entries, hash FROM audit.block ORDER BY chain, seq"
             )
             current, seq, head = None, 0, b""
-            for c, s, at, actor, patient, action, body, hashed in cursor:
-                report.entries += 1
+            for c, s, at, keys, lines, hashed in cursor:
+                report.blocks += 1
                 if c != current:
                     current, seq = c, 0
                     report.chains += 1
@@ -304,20 +203,20 @@ def verify(dsn: str, progress: Callable[[int], None] | None = None) -> VerifyRep
                         report.faults.append(f"Chain {c} is not in audit.chain.")
                     head = genesis.get(c, b"")
                 if s != seq + 1:
-                    report.faults.append(f"Chain {c}: entries {seq + 1} to {s - 1} are missing.")
+                    report.faults.append(f"Chain {c}: blocks {seq + 1} to {s - 1} are missing.")
                     seq, head = s, hashed
                     continue
                 seq = s
-                if link(head, c, s, body) != hashed:
+                if link(head, c, s, lines) != hashed:
                     report.faults.append(
-                        f"Chain {c}, entry {s}: the entry or its hash was changed."
+                        f"Chain {c}, block {s}: an entry of it or its hash was changed."
                     )
                 else:
-                    _columns(report, c, s, at, actor, patient, action, body)
+                    _columns(report, c, s, at, keys, lines)
                 head = hashed
                 if (c, s) in wanted:
                     seen[(c, s)] = hashed.hex()
-                if progress is not None and report.entries % 50000 == 0:
+                if progress is not None and report.blocks % 20000 == 0:
                     progress(report.entries)
     previous = b""
     for number, heads, hashed in seals:
@@ -328,24 +227,18 @@ def verify(dsn: str, progress: Callable[[int], None] | None = None) -> VerifyRep
         for c, (s, h, *_) in heads.items():
             if seen.get((int(c), int(s))) != h:
                 report.faults.append(
-                    f"Chain {c}: entry {s}, which seal {number} recorded, is missing or changed."
+                    f"Chain {c}: block {s}, which seal {number} recorded, is missing or changed."
                 )
     return report
 
 
 def _columns(
-    report: VerifyReport,
-    c: int,
-    s: int,
-    at: datetime,
-    actor: str,
-    patient: int | None,
-    action: str,
-    body: bytes,
+    report: VerifyReport, c: int, s: int, at: datetime, keys: list[int], lines: bytes
 ) -> None:
-    """The columns beside an entry are for searching; they must say what the entry says."""
-    e = msgspec.json.decode(body, type=Entry)
-    if (e.actor, e.action) != (actor, action) or stamp(at.astimezone(UTC)) != e.at:
-        report.faults.append(f"Chain {c}, entry {s}: a column does not say what the entry says.")
-    elif patient != (self_hash("Patient", e.patient) if e.patient else None):
-        report.faults.append(f"Chain {c}, entry {s}: the patient column was changed.")
+    """The columns beside the entries are for searching; they must say what the entries say."""
+    entries = entries_in(lines)
+    report.entries += len(entries)
+    if stamp(at.astimezone(UTC)) != max(e.at for e in entries):
+        report.faults.append(f"Chain {c}, block {s}: its time does not say what its entries say.")
+    elif sorted(keys) != keys_of(entries):
+        report.faults.append(f"Chain {c}, block {s}: its keys do not say what its entries say.")

@@ -10,7 +10,7 @@ from typing import Any
 
 from uuid_utils import uuid7
 
-from sammanhang.access.audit import WriteTrace
+from sammanhang.access.audit import Entry, WriteTrace
 from sammanhang.fhir.decode import decode, encode, index, raw
 from sammanhang.kernel.content import content
 from sammanhang.kernel.errors import (
@@ -100,13 +100,15 @@ def _patients(resource: Any, base: str) -> list[str]:
     return list(index(resource, base + "/").patients)
 
 
+def entry(fr: FhirRequest, c: Change) -> Entry:
+    """The audit entry of a single change."""
+    return gate.entry(fr, c.action, c.what, patient=c.patients[0] if c.patients else None)
+
+
 def trace(fr: FhirRequest, changes: list[Change]) -> WriteTrace:
     """The audit entries of a write: one for a single change, one per patient for several."""
     if len(changes) == 1:
-        c = changes[0]
-        return WriteTrace(
-            gate.entry(fr, c.action, c.what, patient=c.patients[0] if c.patients else None)
-        )
+        return WriteTrace(entry(fr, changes[0]))
     by_patient: dict[str | None, list[Change]] = {}
     for c in changes:
         by_patient.setdefault(c.patients[0] if c.patients else None, []).append(c)
@@ -158,7 +160,7 @@ async def create(fr: FhirRequest, type_name: str) -> Answer:
 
         return await create_unless(fr, type_name, resource, condition)
     change = await prepare(fr, resource, new_id(), 0, "create")
-    await commit(fr.services.database, [change.row], trace(fr, [change]))
+    await fr.services.audit.store(entry(fr, change), change.row)
     return answer(fr, change, 201, location=True)
 
 
@@ -213,9 +215,13 @@ async def revise(
             hidden = await store.read(connection, type_name, id)
             gone = await store.last_deletion(connection, type_name, id)
         if hidden is not None:
-            if await current(fr, type_name, id) is not None:
-                raise Overtaken("Somebody made it just now.", "Någon annan hann före.")
-            raise gate.absent(type_name, id)
+            # not for these eyes, or made between the two looks: the same version unseen twice tells
+            seen = await current(fr, type_name, id)
+            async with fr.services.database.reading(EVERYTHING) as connection:
+                still = await store.read(connection, type_name, id)
+            if seen is None and still is not None and still.version == hidden.version:
+                raise gate.absent(type_name, id)
+            raise Overtaken("Somebody made it just now.", "Någon annan hann före.")
         if wanted is not None and (gone is None or gone.version != wanted):
             raise PreconditionFailed("There is no such version.", "Den versionen finns inte.")
         expected = gone.version if gone is not None else 0

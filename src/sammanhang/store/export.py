@@ -5,7 +5,7 @@
     history/TYPE.ndjson    superseded versions and deletions, with time, owner and labels
     owners.ndjson          owners of resources that do not carry them in their tags
     parties.ndjson         care providers and units that own anything
-    audit/                 the trace: chains, entries with their hashes, seals
+    audit/                 the trace: chains, blocks of entries with their hashes, seals
     access/                API clients (secrets as argon2id hashes) and declared reasons
     content/, settings.json  forms, rules and texts as they are; settings in force but secrets
 
@@ -248,7 +248,7 @@ def _trace(connection: psycopg.Connection[Any], out: _Folder) -> None:
     """The audit trail; hashes in hexadecimal, entries as the very text that was hashed."""
     for name, columns, order in (
         ("chain", "chain, opened, genesis", "chain"),
-        ("entry", "chain, seq, at, actor, patient, action, entry, hash", "chain, seq"),
+        ("block", "chain, seq, at, keys, entries, hash", "chain, seq"),
         ("seal", "number, at, heads, hash", "number"),
     ):
         names = columns.split(", ")
@@ -258,8 +258,8 @@ def _trace(connection: psycopg.Connection[Any], out: _Folder) -> None:
                 for column in ("genesis", "hash"):
                     if column in line:
                         line[column] = line[column].hex()
-                if "entry" in line:
-                    line["entry"] = line["entry"].decode()
+                if "entries" in line:
+                    line["entries"] = line["entries"].decode()
                 write(_json.encode(line))
 
 

@@ -11,6 +11,7 @@ from sammanhang.kernel.errors import Conflict, NotFound, PreconditionFailed
 from .copying import Batch
 from .database import Connection, Database
 from .rows import Row
+from .trace import INSERT_BLOCK, Block
 from .types import NUMBER, table
 
 # More new rows than this in one transaction go by COPY.
@@ -20,11 +21,11 @@ FEW = 4
 class Trace(Protocol):
     """The audit entries of a write; `access.audit` makes them.
 
-    `seal(connection)` gives each entry its place in the connection's chain as the last eight
-    arguments of store.put; `done(connection)` moves the chain's head once the commit is certain.
+    `block(connection)` is their block at its place in the connection's chain, the last six arguments of
+    store.put; `done(connection)` moves the chain's head once the commit is certain.
     """
 
-    async def rows(self, connection: Connection) -> list[tuple[Any, ...]]: ...
+    async def block(self, connection: Connection) -> Block: ...
 
     def done(self, connection: Connection) -> None: ...
 
@@ -35,11 +36,10 @@ _ARGUMENTS = """
     bigint[] text[] text[]
     bigint[] timestamptz[] timestamptz[]
     bigint[] float8[] float8[] bigint[] float8[] float8[] bigint[]
-    bigint bigint timestamptz text bigint text bytea bytea
-"""  # the row; its strings, dates and quantities; the audit entry
-_PUT = f"SELECT store.put({', '.join(f'%s::{t}' for t in _ARGUMENTS.split())})"
-_AUDIT = "INSERT INTO audit.entry (chain, seq, at, actor, patient, action, entry, hash) VALUES (%s,%s,%s,%s,%s,%s,%s,%s)"
-_NO_AUDIT = (None,) * 8
+    bigint bigint timestamptz bigint[] bytea bytea
+"""  # the row; its strings, dates and quantities; the trace's block
+PUT = f"SELECT store.put({', '.join(f'%s::{t}' for t in _ARGUMENTS.split())})"
+NO_BLOCK = (None,) * 6
 
 
 def _array(values: Any) -> str | None:
@@ -47,7 +47,7 @@ def _array(values: Any) -> str | None:
 
 
 def arguments(row: Row, provider: int | None, unit: int | None) -> tuple[Any, ...]:
-    """The arguments of store.put up to the audit entry's."""
+    """The arguments of store.put up to those of the trace."""
     ix = row.index
     low = high = None
     tokens = "{}"
@@ -84,14 +84,14 @@ async def commit(database: Database, rows: list[Row], trace: Trace) -> None:
         async with database.writing() as connection:
             await commit_on(connection, rows, parties, trace)
             trace.done(connection)
-    except psycopg.errors.UniqueViolation as e:
-        raise Conflict("The resource exists already.", "Resursen finns redan.") from e
     except psycopg.Error as e:
         raise refusal(e) from e
 
 
 def refusal(e: psycopg.Error) -> Exception:
     """The error of our own behind a refusal of store.put; the same error when it is not one."""
+    if isinstance(e, psycopg.errors.UniqueViolation):
+        return Conflict("The resource exists already.", "Resursen finns redan.")
     if e.sqlstate == "SH001":
         return PreconditionFailed(
             f"Somebody else changed the resource; the current version is {e.diag.message_detail}.",
@@ -128,7 +128,7 @@ async def _bring_back(
     Without the lock, a writer who saw an older deletion could give a version number out twice.
     """
     back = [r for r in rows if r.named and r.expected]
-    audit = await trace.rows(connection)  # may open a chain, which must outlive this transaction
+    block = await trace.block(connection)  # may open a chain, which must outlive this transaction
     async with connection.transaction():
         for self in sorted(r.self for r in back):
             await connection.execute("SELECT pg_advisory_xact_lock(%s)", (self,))
@@ -143,8 +143,8 @@ async def _bring_back(
                     "Somebody else changed the resource.", "Någon annan har ändrat resursen."
                 )
         for row, party in sorted(zip(rows, parties, strict=True), key=_place):
-            await connection.quick.execute(_PUT, (*arguments(row, *party), *_NO_AUDIT))
-        await connection.quick.executemany(_AUDIT, audit)
+            await connection.quick.execute(PUT, (*arguments(row, *party), *NO_BLOCK))
+        await connection.quick.execute(INSERT_BLOCK, block)
 
 
 async def commit_on(
@@ -154,13 +154,15 @@ async def commit_on(
     trace: Trace,
 ) -> None:
     """As `commit`, on a connection that may have a transaction open already."""
+    if not rows:
+        return
     for row in rows:
         if row.named and row.expected:
             await _bring_back(connection, rows, parties, trace)
             return
-    audit = await trace.rows(connection)
-    if len(rows) == 1 and len(audit) == 1:
-        await connection.quick.execute(_PUT, (*arguments(rows[0], *parties[0]), *audit[0]))
+    block = await trace.block(connection)
+    if len(rows) == 1:
+        await connection.quick.execute(PUT, (*arguments(rows[0], *parties[0]), *block))
         return
     batch = Batch()
     few = [(r, p) for r, p in zip(rows, parties, strict=True)]
@@ -178,6 +180,5 @@ async def commit_on(
             async with cursor.copy(statement) as copy:
                 await copy.write(data)
         for row, party in few:
-            await cursor.execute(_PUT, (*arguments(row, *party), *_NO_AUDIT))
-        if audit:
-            await cursor.executemany(_AUDIT, audit)
+            await cursor.execute(PUT, (*arguments(row, *party), *NO_BLOCK))
+        await cursor.execute(INSERT_BLOCK, block)

@@ -31,11 +31,6 @@ SELECT r.id, r.body, r.labels FROM store.patient r WHERE r.type = %s AND r.token
 -- patients_known: these people, by the number of their Patient
 SELECT r.self, r.body, r.labels FROM store.patient r WHERE r.type = %s AND r.self = ANY(%s::bigint[]);
 
--- opened_lately: whose records this person has opened in the last two weeks, latest first
-SELECT patient, max(at) FROM audit.entry
- WHERE actor = %s AND action = 'open' AND patient IS NOT NULL AND at > now() - interval '14 days'
- GROUP BY patient ORDER BY 2 DESC LIMIT %s;
-
 -- unit_now: what shows that people are in this unit's care: open visits and stays, and what is planned
 SELECT r.type, r.patient, r.occurred, r.body FROM store.resource r
  WHERE r.unit = %s AND r.care_until > now() AND r.patient IS NOT NULL AND r.type = ANY(%s::smallint[])

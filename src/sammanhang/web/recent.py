@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from typing import Any
+from sammanhang.access.trail import did
+from sammanhang.fhir.indexing import self_hash
 
-from sammanhang.store.database import Scope
-
-from .directory import SQL, Directory
+from .directory import Directory
 from .people import Person
 from .routing import Visit
+
+DAYS = 14
 
 
 async def opened_lately(visit: Visit, limit: int) -> list[Person]:
@@ -22,9 +23,6 @@ async def opened_lately(visit: Visit, limit: int) -> list[Person]:
 
 async def opened_numbers(visit: Visit, limit: int) -> list[int]:
     """`self` of the patients whose records this person opened lately, the latest first."""
-    database = visit.services.database
-    async with database.reading(Scope(register=True)) as connection:
-        database.queries += 1
-        cursor = await connection.quick.execute(SQL["opened_lately"], (visit.actor.id, limit))
-        rows: list[Any] = await cursor.fetchall()
-    return [row[0] for row in rows]
+    entries = await did(visit.services.database, visit.actor.id, "open", DAYS)
+    patients = dict.fromkeys(e.patient for e in entries if e.patient is not None)
+    return [self_hash("Patient", p) for p in list(patients)[:limit]]

@@ -72,9 +72,17 @@ class World:
 
     def traces(self, action: str) -> list[dict[str, Any]]:
         """Audit entries of an action that came from this world's address, oldest first."""
-        rows = self.execute("SELECT entry FROM audit.entry WHERE action = %s ORDER BY at", action)
-        entries = [{"outcome": "ok", **msgspec.json.decode(row[0])} for row in rows]
-        return [e for e in entries if e.get("details", {}).get("address") == self.address]
+        rows = self.execute("SELECT entries FROM audit.block ORDER BY at")
+        entries = [
+            {"outcome": "ok", **msgspec.json.decode(line)}
+            for (lines,) in rows
+            for line in lines.splitlines()
+        ]
+        return [
+            e
+            for e in entries
+            if e["action"] == action and e.get("details", {}).get("address") == self.address
+        ]
 
 
 @asynccontextmanager

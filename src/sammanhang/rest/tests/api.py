@@ -235,5 +235,5 @@ async def api(dsn: str, **settings: Any) -> AsyncIterator[Api]:
 def audit_entries(dsn: str) -> list[dict[str, Any]]:
     """Every entry of the trace."""
     with psycopg.connect(dsn) as connection:
-        rows = connection.execute("SELECT entry FROM audit.entry ORDER BY at, chain, seq")
-        return [json.loads(r[0]) for r in rows]
+        rows = connection.execute("SELECT entries FROM audit.block ORDER BY at, chain, seq")
+        return [json.loads(line) for (lines,) in rows for line in lines.splitlines()]

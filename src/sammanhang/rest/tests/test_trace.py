@@ -97,16 +97,15 @@ async def traced(empty_database: str) -> str:
     return empty_database
 
 
-PLACE = "(SELECT chain, seq FROM audit.entry ORDER BY chain, seq OFFSET {} LIMIT 1)"
+PLACE = "(SELECT chain, seq FROM audit.block ORDER BY chain, seq OFFSET {} LIMIT 1)"
 HERE = "(chain, seq) = " + PLACE
 TAMPERING = {
-    "the words of an entry": f"UPDATE audit.entry SET entry = replace(convert_from(entry, 'UTF8'), 'client:all', 'client:bob')::bytea WHERE {HERE}",
-    "the hash of an entry": f"UPDATE audit.entry SET hash = sha256('x') WHERE {HERE}",
-    "the time": f"UPDATE audit.entry SET at = at + interval '1 hour' WHERE {HERE}",
-    "the actor": f"UPDATE audit.entry SET actor = 'client:bob' WHERE {HERE}",
-    "the action": f"UPDATE audit.entry SET action = 'nothing' WHERE {HERE}",
-    "the patient": f"UPDATE audit.entry SET patient = 7 WHERE {HERE}",
-    "an entry taken away": f"DELETE FROM audit.entry WHERE {HERE}",
+    "the words of an entry": f"UPDATE audit.block SET entries = replace(convert_from(entries, 'UTF8'), 'client:all', 'client:bob')::bytea WHERE {HERE}",
+    "the hash of an entry": f"UPDATE audit.block SET hash = sha256('x') WHERE {HERE}",
+    "the time": f"UPDATE audit.block SET at = at + interval '1 hour' WHERE {HERE}",
+    "a key": f"UPDATE audit.block SET keys[1] = 7 WHERE {HERE}",
+    "a key taken away": f"UPDATE audit.block SET keys = keys[2:] WHERE {HERE}",
+    "an entry taken away": f"DELETE FROM audit.block WHERE {HERE}",
 }  # fmt: skip
 
 
@@ -115,7 +114,7 @@ TAMPERING = {
 async def test_a_changed_row_is_found_and_named(traced: str, what: str, row: int) -> None:
     with psycopg.connect(traced) as connection:
         chain, seq = connection.execute(
-            "SELECT chain, seq FROM audit.entry ORDER BY chain, seq OFFSET %s LIMIT 1", (row,)
+            "SELECT chain, seq FROM audit.block ORDER BY chain, seq OFFSET %s LIMIT 1", (row,)
         ).fetchone() or (0, 0)
         assert connection.execute(TAMPERING[what].format(row)).rowcount == 1
     report = verify(traced)
@@ -126,22 +125,22 @@ async def test_a_changed_row_is_found_and_named(traced: str, what: str, row: int
 async def test_rows_that_change_places_are_found(traced: str) -> None:
     with psycopg.connect(traced) as connection:
         chain, seq = connection.execute(
-            "SELECT chain, min(seq) + 1 FROM audit.entry GROUP BY chain HAVING count(*) > 4 LIMIT 1"
+            "SELECT chain, min(seq) + 1 FROM audit.block GROUP BY chain HAVING count(*) > 4 LIMIT 1"
         ).fetchone() or (0, 0)
         for a, b in ((seq, -1), (seq + 1, seq), (-1, seq + 1)):
             connection.execute(
-                "UPDATE audit.entry SET seq = %s WHERE chain = %s AND seq = %s", (b, chain, a)
+                "UPDATE audit.block SET seq = %s WHERE chain = %s AND seq = %s", (b, chain, a)
             )
     report = verify(traced)
-    assert any(f"Chain {chain}, entry {seq}" in f for f in report.faults), report.faults
+    assert any(f"Chain {chain}, block {seq}" in f for f in report.faults), report.faults
 
 
 @pytest.mark.parametrize(
     "deed",
     [
-        "DELETE FROM audit.entry e WHERE seq = (SELECT max(seq) FROM audit.entry x WHERE x.chain = e.chain)",
-        "DELETE FROM audit.entry WHERE chain = (SELECT min(chain) FROM audit.entry)",
-        "DELETE FROM audit.chain WHERE chain = (SELECT min(chain) FROM audit.entry)",
+        "DELETE FROM audit.block e WHERE seq = (SELECT max(seq) FROM audit.block x WHERE x.chain = e.chain)",
+        "DELETE FROM audit.block WHERE chain = (SELECT min(chain) FROM audit.block)",
+        "DELETE FROM audit.chain WHERE chain = (SELECT min(chain) FROM audit.block)",
         "UPDATE audit.chain SET genesis = sha256('x')",
         "UPDATE audit.seal SET heads = '{}'",
         "UPDATE audit.seal SET hash = sha256('x')",
@@ -157,7 +156,7 @@ async def test_an_answer_whose_trace_cannot_be_kept_does_not_leave(fresh: Api) -
     await fresh.put("Patient/t", patient("t"))
     with psycopg.connect(fresh.services.database.dsn, autocommit=True) as connection:
         connection.execute(
-            "ALTER TABLE audit.entry ADD CONSTRAINT full_disk CHECK (actor = 'x') NOT VALID"
+            "ALTER TABLE audit.block ADD CONSTRAINT full_disk CHECK (seq < 0) NOT VALID"
         )
         for reply in (
             await fresh.get("Patient/t"), await fresh.get("Patient?_id=t"), await fresh.get("Patient/t/_history"),
@@ -166,6 +165,6 @@ async def test_an_answer_whose_trace_cannot_be_kept_does_not_leave(fresh: Api) -
         ):  # fmt: skip
             assert reply.status in (500, 503), reply
             assert b"Test" not in reply.content
-        connection.execute("ALTER TABLE audit.entry DROP CONSTRAINT full_disk")
+        connection.execute("ALTER TABLE audit.block DROP CONSTRAINT full_disk")
     assert (await fresh.get("Patient/t")).headers["etag"] == 'W/"1"'
     assert verify(fresh.services.database.dsn).ok

@@ -87,7 +87,7 @@ def restore_trace(dsn: str, folder: Path) -> bool | None:
     """
     tables = (
         ("chain", "chain, opened, genesis"),
-        ("entry", "chain, seq, at, actor, patient, action, entry, hash"),
+        ("block", "chain, seq, at, keys, entries, hash"),
         ("seal", "number, at, heads, hash"),
     )
     if not (folder / "audit" / "chain.ndjson").exists():
@@ -142,7 +142,7 @@ def _sql(column: str, value: Any) -> Any:
     """A JSON value of the trace as its column takes it."""
     if column in ("genesis", "hash"):
         return bytes.fromhex(value)
-    if column == "entry":
+    if column == "entries":
         return value.encode()
     return json.dumps(value) if isinstance(value, dict) else value
 

@@ -317,9 +317,7 @@ class Loader:
         assert row.body is not None
         next_ = self._row(trusted(row.body, row.type), row.id, there.version, self._now)
         self._own(next_, row.provider, row.unit)
-        cursor.execute(
-            write._PUT, (*write.arguments(next_, *self._parties(next_)), *write._NO_AUDIT)
-        )
+        cursor.execute(write.PUT, (*write.arguments(next_, *self._parties(next_)), *write.NO_BLOCK))
 
     def _sort_out(self, part: Part) -> None:
         """The database refused the data of some row: finds which, by trying each alone."""

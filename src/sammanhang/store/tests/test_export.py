@@ -80,14 +80,14 @@ def test_an_export_taken_back_is_the_same_record(
     assert report.resources == 5
     owners = [json.loads(line) for line in (folder / "owners.ndjson").read_text().splitlines()]
     assert {o["id"]: o["provider"] for o in owners} == {"owned": "SE-OTHER", "media": "SE-OTHER"}
-    trace = rows(filled, "SELECT * FROM audit.entry ORDER BY chain, seq")
+    trace = rows(filled, "SELECT * FROM audit.block ORDER BY chain, seq")
     migrate(blank_database)
     back = load_path(blank_database, folder, processes=1, rejected=tmp_path / "refused")
     assert (back.loaded, back.rejected, back.trace) == (5 + 4, 0, True)
     assert record(blank_database) == record(filled)
-    there = rows(blank_database, "SELECT * FROM audit.entry ORDER BY chain, seq")
+    there = rows(blank_database, "SELECT * FROM audit.block ORDER BY chain, seq")
     assert [e for e in there if e in trace] == trace
-    assert {json.loads(e[6])["action"] for e in there if e not in trace} == {"load"}
+    assert {json.loads(e[4])["action"] for e in there if e not in trace} == {"load"}
     whole(blank_database)
     again = load_path(blank_database, folder, processes=1, rejected=tmp_path / "refused")
     assert (again.loaded, again.skipped, again.rejected) == (0, 9, 0)
@@ -106,7 +106,7 @@ def test_the_manifest_counts_and_seals_every_file(filled: str, tmp_path: Path) -
         assert about.get("lines", data.count(b"\n")) == data.count(b"\n")
     assert report.files["Observation.ndjson"] == 2
     assert manifest["resources"] == report.resources == 5
-    assert {"content/rules/care_relation.json", "settings.json", "audit/entry.ndjson"} <= on_disk
+    assert {"content/rules/care_relation.json", "settings.json", "audit/block.ndjson"} <= on_disk
     assert "database_url" not in json.loads((folder / "settings.json").read_text("utf-8"))
     assert folder.stat().st_mode & 0o077 == 0
 

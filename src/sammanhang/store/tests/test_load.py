@@ -24,6 +24,7 @@ from sammanhang.store import write
 from sammanhang.store.load import LoadReport, load_path
 from sammanhang.store.migrate import migrate
 from sammanhang.store.rows import tombstone
+from sammanhang.store.trace import entries_in
 
 
 def patient(id: str | None = None, **more: Any) -> dict[str, Any]:
@@ -79,7 +80,7 @@ def delete(dsn: str, kind: str, id: str) -> None:
     """Deletes version 1 as the API does."""
     row = write.arguments(tombstone(kind, id, 1, datetime.now(UTC)), None, None)
     with psycopg.connect(dsn) as connection:
-        connection.execute(write._PUT, (*row, *write._NO_AUDIT))
+        connection.execute(write.PUT, (*row, *write.NO_BLOCK))
 
 
 def load(dsn: str, path: Path, processes: int = 1, **more: Any) -> LoadReport:
@@ -121,7 +122,8 @@ def test_lines_are_loaded_with_search_values_events_and_trace(
     assert bodies(empty_database)["Observation/o1"]["meta"]["versionId"] == "1"
     assert rows(empty_database, "SELECT count(*) FROM store.quantity") == [(1,)]
     assert rows(empty_database, "SELECT count(*) FROM store.string") != [(0,)]
-    assert rows(empty_database, "SELECT action FROM audit.entry") == [("load",)]
+    (block,) = rows(empty_database, "SELECT entries FROM audit.block")
+    assert [e.action for e in entries_in(block[0])] == ["load"]
     whole(empty_database)
 
 
@@ -300,7 +302,7 @@ def test_several_processes_load_all_and_list_the_refused_in_order(
     assert seen[-1][0] == 24_024
     assert [r["id"] for r in refused(path)] == [f"bad{i}" for i in range(500, 24_000, 1000)]
     assert [r["line"] for r in refused(path)] == [i + 2 + i // 1000 for i in range(500, 24_000, 1000)]  # fmt: skip
-    chains = rows(empty_database, "SELECT count(DISTINCT chain) FROM audit.entry")
+    chains = rows(empty_database, "SELECT count(DISTINCT chain) FROM audit.block")
     assert chains == [(2,)]
     whole(empty_database)
 

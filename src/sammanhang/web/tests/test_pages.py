@@ -59,7 +59,7 @@ async def test_a_search_leaves_its_trace(as_, services):
     await amira.get("/patients", params={"q": "zzyzx"})
     async with services.database.writing() as connection:
         cursor = await connection.execute(
-            "SELECT convert_from(entry, 'UTF8') FROM audit.entry WHERE action = 'search' ORDER BY at DESC LIMIT 1"
+            "SELECT convert_from(entries, 'UTF8') FROM audit.block ORDER BY at DESC LIMIT 1"
         )
         row = await cursor.fetchone()
     assert "Patient?q=zzyzx" in row[0]
