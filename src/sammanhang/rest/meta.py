@@ -45,7 +45,7 @@ async def meta(fr: FhirRequest, method: str, type_name: str, id: str, name: str)
         raise Invalid("The parameter 'meta' is missing.", "Parametern ”meta” saknas.")
     from sammanhang.fhir.decode import trusted
 
-    for _ in range(write.TRIES):
+    for tries in range(write.TRIES):
         found = await write.current(fr, type_name, id)
         if found is None:
             raise gate.absent(type_name, id)
@@ -56,7 +56,7 @@ async def meta(fr: FhirRequest, method: str, type_name: str, id: str, name: str)
         try:
             await commit(fr.services.database, [change.row], write.trace(fr, [change]))
         except PreconditionFailed:
-            await write.pause()
+            await write.pause(tries)
             continue
         return Answer(200, _parameters(raw(encode(resource)).get("meta", {})))
     raise Conflict(

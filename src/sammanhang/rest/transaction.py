@@ -116,7 +116,7 @@ async def _transaction(fr: FhirRequest, items: list[Item]) -> Answer:
                 raise  # the entry's own fault, not others' getting between
             if any(i.entry.request and i.entry.request.ifMatch for i in items):
                 raise
-            await write.pause()
+            await write.pause(tried)
     return Answer(200, await _answers(fr, items))
 
 

@@ -44,9 +44,9 @@ class Overtaken(Conflict):
     """Another writer got between reading and writing; to be tried again."""
 
 
-async def pause() -> None:
-    """Lets other writers of the same resource finish."""
-    await asyncio.sleep(random.random() * 0.02)
+async def pause(tries: int) -> None:
+    """Lets other writers of the same resource finish; longer for who has come second often."""
+    await asyncio.sleep(random.random() * 0.02 * (1 + tries / 3))
 
 
 def new_id() -> str:
@@ -186,18 +186,18 @@ async def put(fr: FhirRequest, type_name: str, id: str, resource: Any) -> Answer
             f"The id in the body must be '{id}', as in the URL.",
             f"Id i innehållet ska vara ”{id}”, som i adressen.",
         )
-    for _ in range(TRIES):
+    for tries in range(TRIES):
         try:
             change, existed = await revise(fr, type_name, id, resource, wanted)
         except Overtaken:
-            await pause()
+            await pause(tries)
             continue
         try:
             await commit(fr.services.database, [change.row], trace(fr, [change]))
         except (PreconditionFailed, Conflict, NotFound):
             if wanted is not None:
                 raise
-            await pause()
+            await pause(tries)
             continue
         return answer(fr, change, 200 if existed else 201, location=not existed)
     raise Conflict(
@@ -239,7 +239,7 @@ async def revise(
 
 async def delete(fr: FhirRequest, type_name: str, id: str) -> Answer:
     """DELETE Type/id. 204 also when it was deleted before; 404 when it never was."""
-    for _ in range(TRIES):
+    for tries in range(TRIES):
         found = await current(fr, type_name, id)
         if found is None:
             scope = await gate.scope_for(fr, type_name, id)
@@ -262,7 +262,7 @@ async def delete(fr: FhirRequest, type_name: str, id: str) -> Answer:
         try:
             await commit(fr.services.database, [change.row], trace(fr, [change]))
         except (PreconditionFailed, NotFound):
-            await pause()
+            await pause(tries)
             continue
         made = versioned(None, change.row.version, change.row.updated, 204)
         return made
@@ -287,7 +287,7 @@ async def patch(fr: FhirRequest, type_name: str, id: str) -> Answer:
     fr.check_json(PATCH_TYPES)
     body = await fr.body()
     wanted = version_wanted(fr)
-    for _ in range(TRIES):
+    for tries in range(TRIES):
         found = await current(fr, type_name, id)
         if found is None:
             scope = await gate.scope_for(fr, type_name, id)
@@ -301,7 +301,7 @@ async def patch(fr: FhirRequest, type_name: str, id: str) -> Answer:
         except (PreconditionFailed, NotFound):
             if wanted is not None:
                 raise
-            await pause()
+            await pause(tries)
             continue
         return answer(fr, change, 200)
     raise Conflict(

@@ -117,36 +117,6 @@ def _place(pair: tuple[Row, tuple[int | None, int | None]]) -> int:
     return pair[0].self
 
 
-async def _bring_back(
-    connection: Connection,
-    rows: list[Row],
-    parties: list[tuple[int | None, int | None]],
-    trace: Trace,
-) -> None:
-    """Writes of which some bring a deleted resource back, one writer of each at a time.
-
-    Without the lock, a writer who saw an older deletion could give a version number out twice.
-    """
-    back = [r for r in rows if r.named and r.expected]
-    block = await trace.block(connection)  # may open a chain, which must outlive this transaction
-    async with connection.transaction():
-        for self in sorted(r.self for r in back):
-            await connection.execute("SELECT pg_advisory_xact_lock(%s)", (self,))
-        for row in back:
-            cursor = await connection.execute(
-                "SELECT max(version) FROM store.history WHERE self = %s AND type = %s",
-                (row.self, NUMBER[row.type]),
-            )
-            last = await cursor.fetchone()
-            if last is not None and last[0] != row.expected:
-                raise PreconditionFailed(
-                    "Somebody else changed the resource.", "Någon annan har ändrat resursen."
-                )
-        for row, party in sorted(zip(rows, parties, strict=True), key=_place):
-            await connection.quick.execute(PUT, (*arguments(row, *party), *NO_BLOCK))
-        await connection.quick.execute(INSERT_BLOCK, block)
-
-
 async def commit_on(
     connection: Connection,
     rows: list[Row],
@@ -156,10 +126,6 @@ async def commit_on(
     """As `commit`, on a connection that may have a transaction open already."""
     if not rows:
         return
-    for row in rows:
-        if row.named and row.expected:
-            await _bring_back(connection, rows, parties, trace)
-            return
     block = await trace.block(connection)
     if len(rows) == 1:
         await connection.quick.execute(PUT, (*arguments(rows[0], *parties[0]), *block))

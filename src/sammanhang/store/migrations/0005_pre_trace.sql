@@ -22,7 +22,8 @@ CREATE FUNCTION audit.tidy() RETURNS bigint LANGUAGE sql SECURITY DEFINER SET se
 REVOKE ALL ON FUNCTION audit.tidy() FROM PUBLIC;
 GRANT EXECUTE ON FUNCTION audit.tidy() TO sammanhang_writer;
 
--- store.put as in 0001, with a block in place of an entry.
+-- store.put as in 0001, but with a block in place of an entry, and a version that is brought back follows
+-- the last tombstone: one brought back from an earlier one took a number that was taken.
 CREATE FUNCTION store.put(
     p_type smallint, p_self bigint, p_id text, p_expected int, p_updated timestamptz,
     p_patient bigint, p_also bigint[], p_provider int, p_unit int, p_labels bigint[],
@@ -36,12 +37,15 @@ CREATE FUNCTION store.put(
 ) RETURNS int LANGUAGE plpgsql AS $$
 DECLARE
     old store.resource;
+    last store.history;
     v int := p_expected + 1;
     m smallint := CASE WHEN p_body IS NULL THEN 3 WHEN p_expected = 0 THEN 1 ELSE 2 END;
 BEGIN
-    IF p_expected = 0 THEN
-        -- two that create the same at once are put in line
+    -- those who create, delete or bring back the same stand in line
+    IF p_expected = 0 OR p_body IS NULL THEN
         PERFORM pg_advisory_xact_lock(p_self);
+    END IF;
+    IF p_expected = 0 THEN
         -- a deleted resource may come back: its versions go on from the tombstone
         SELECT coalesce(max(version), 0) + 1 INTO v FROM store.history h
             WHERE h.self = p_self AND h.type = p_type;
@@ -53,11 +57,15 @@ BEGIN
     ELSE
         SELECT * INTO old FROM store.resource r WHERE r.self = p_self AND r.type = p_type FOR UPDATE;
         IF NOT FOUND THEN
-            -- bringing back what was deleted: expected is the tombstone's version
-            PERFORM 1 FROM store.history h WHERE h.self = p_self AND h.type = p_type
-                AND h.version = p_expected AND h.method = 3;
-            IF NOT FOUND OR p_body IS NULL THEN
+            -- bringing back what was deleted: expected is the tombstone's version, and the last one:
+            -- it may have come back and been deleted again since the writer looked
+            PERFORM pg_advisory_xact_lock(p_self);
+            SELECT h.* INTO last FROM store.history h WHERE h.self = p_self AND h.type = p_type
+                ORDER BY h.version DESC LIMIT 1;
+            IF NOT FOUND OR last.method <> 3 OR p_body IS NULL THEN
                 RAISE EXCEPTION 'not there' USING ERRCODE = 'SH002';
+            ELSIF last.version <> p_expected THEN
+                RAISE EXCEPTION 'another version' USING ERRCODE = 'SH001', DETAIL = last.version::text;
             END IF;
             INSERT INTO store.resource VALUES (p_type, p_self, p_id, v, p_updated, p_patient, p_also,
                 p_provider, p_unit, p_labels, p_care_until, p_occurred, p_occurred_to, p_tokens, p_body);
