@@ -37,10 +37,10 @@ class Scope:
     hidden_units: tuple[int, ...] = ()
     hidden_labels: tuple[int, ...] = ()
 
-    def settings(self) -> tuple[str, str, str, str, str, str]:
+    def settings(self) -> tuple[str, str, str, str, str]:
+        """The values of `_SET`; of a scope with a wall, for `everything` has no setting."""
         patients = self.patients if isinstance(self.patients, str) else _array(self.patients)
         return (
-            "on" if self.everything else "",
             "on" if self.register else "",
             patients,
             _array(self.providers),
@@ -56,7 +56,7 @@ def _array(numbers: Iterable[int]) -> str:
 EVERYTHING = Scope(everything=True)
 NOTHING = Scope()
 _SET = (
-    "SELECT set_config('sammanhang.all', %s, false), set_config('sammanhang.register', %s, false),"
+    "SELECT set_config('sammanhang.register', %s, false),"
     " set_config('sammanhang.patients', %s, false), set_config('sammanhang.providers', %s, false),"
     " set_config('sammanhang.hidden_units', %s, false), set_config('sammanhang.hidden_labels', %s, false)"
 )
@@ -86,7 +86,9 @@ class Database:
         self.dsn = dsn
         self.query_seconds = query_seconds
         self._readers = self._pool("sammanhang_reader", readers, query_seconds)
+        self._whole = self._pool("sammanhang_whole", readers, query_seconds)
         self._writers = self._pool("sammanhang_writer", writers, 60.0)
+        self._pools = (self._readers, self._whole, self._writers)
         self.queries = 0
         self._parties: dict[str, int] = {}
         self._party_names: dict[int, str] = {}
@@ -109,16 +111,22 @@ class Database:
     async def open(self) -> None:
         """Connects; raises `Unavailable` when the database does not answer within 15 seconds."""
         try:
-            await self._readers.open(wait=True, timeout=15)
-            await self._writers.open(wait=True, timeout=15)
+            for pool in self._pools:
+                await pool.open(wait=True, timeout=15)
         except PoolTimeout as e:
             raise Unavailable(f"The database does not answer: {e}") from e
 
     async def close(self) -> None:
-        await asyncio.gather(self._readers.close(), self._writers.close())
+        await asyncio.gather(*(pool.close() for pool in self._pools))
 
     def reading(self, scope: Scope) -> Lent:
-        """A reader behind the wall. Raises `TooCostly` when a query outlasts its limit."""
+        """A reader behind the wall. Raises `TooCostly` when a query outlasts its limit.
+
+        Who may see everything gets a connection of another role: a wall with a gate in it costs every
+        read as much as the read itself.
+        """
+        if scope.everything:
+            return Lent(self, self._whole, None)
         return Lent(self, self._readers, scope)
 
     def writing(self) -> Lent:

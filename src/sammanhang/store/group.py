@@ -8,6 +8,7 @@ resource whose id this server made up cannot be anybody else's, so strangers may
 from __future__ import annotations
 
 import asyncio
+from collections import deque
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
@@ -63,17 +64,18 @@ class GroupCommit:
     _task: asyncio.Task[None] | None = None
     _timer: asyncio.TimerHandle | None = None
     _working: int = 0
+    _most: int = 0  # requests in work at once since the last commit
+    _lately: deque[int] = field(default_factory=lambda: deque([0], maxlen=4))
     commits: int = 0
 
     def enter(self) -> None:
         """A request has begun that will leave an entry; `leave` when it has answered."""
         self._working += 1
+        self._most = max(self._most, self._working)
 
     def leave(self) -> None:
         """A request has answered: nobody waits for it any longer."""
         self._working -= 1
-        if self._waiting and len(self._waiting) >= self._working:
-            self._go()
 
     def start(self) -> None:
         """Starts the committer in the running loop."""
@@ -101,12 +103,15 @@ class GroupCommit:
         loop = asyncio.get_running_loop()
         future: asyncio.Future[None] = loop.create_future()
         self._waiting.append(_Waiting(entry, future, row, provider, unit))
-        # go when all in work are here
-        if len(self._waiting) >= self._working:
+        self._look()
+        return future
+
+    def _look(self) -> None:
+        """Goes when as many wait as have lately been in work at once; soon in any case."""
+        if len(self._waiting) >= max(self._most, *self._lately):
             self._go()
         elif self._timer is None:
-            self._timer = loop.call_later(LINGER, self._go)
-        return future
+            self._timer = asyncio.get_running_loop().call_later(LINGER, self._go)
 
     def _go(self) -> None:
         if self._timer is not None:
@@ -118,12 +123,17 @@ class GroupCommit:
         while True:
             await self._wake.wait()
             self._wake.clear()
+            if not self._waiting:
+                continue
             try:
                 async with self.database.writing() as connection:
-                    while self._waiting:
-                        batch = self._waiting[:MOST]
-                        del self._waiting[:MOST]
-                        await self._commit(connection, batch)
+                    batch = self._waiting[:MOST]
+                    del self._waiting[:MOST]
+                    self._lately.append(self._most)
+                    self._most = self._working
+                    await self._commit(connection, batch)
+                if self._waiting:
+                    self._look()
             except Exception as e:
                 batch, self._waiting = self._waiting, []
                 _fail(batch, e)

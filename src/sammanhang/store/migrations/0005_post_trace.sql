@@ -15,3 +15,23 @@ DROP TABLE audit.entry;
 DROP FUNCTION store.put(smallint, bigint, text, int, timestamptz, bigint, bigint[], int, int, bigint[], timestamptz, timestamptz,
     timestamptz, bigint[], bytea, bigint[], text[], text[], bigint[], timestamptz[], timestamptz[], bigint[], float8[],
     float8[], bigint[], float8[], float8[], bigint[], bigint, bigint, timestamptz, text, bigint, text, bytea, bytea);
+
+-- The reader's wall without its gate.
+DO $$ DECLARE t text; BEGIN
+    FOREACH t IN ARRAY ARRAY['resource', 'observation', 'encounter', 'condition', 'patient', 'medication',
+            'document', 'other', 'history', 'event'] LOOP
+        EXECUTE format($policy$
+            ALTER POLICY wall ON store.%I TO sammanhang_reader USING (
+                patient IS NULL AND (provider IS NULL
+                    OR provider = ANY ((SELECT store.scope('providers')::int[])::int[]))
+                OR type = {Patient} AND ((SELECT store.scope('register') = 'on') IS TRUE
+                    OR self = ANY ((SELECT nullif(store.scope('patients'), '*')::bigint[])::bigint[]))
+                OR (provider = ANY ((SELECT store.scope('providers')::int[])::int[])
+                    AND ((SELECT store.scope('patients') = '*') IS TRUE
+                        OR patient = ANY ((SELECT nullif(store.scope('patients'), '*')::bigint[])::bigint[])
+                        OR also && (SELECT nullif(store.scope('patients'), '*')::bigint[])::bigint[])
+                    AND (unit = ANY ((SELECT store.scope('hidden_units')::int[])::int[])) IS NOT TRUE
+                    AND (labels && (SELECT store.scope('hidden_labels')::bigint[])::bigint[]) IS NOT TRUE)
+            )$policy$, t);
+    END LOOP;
+END $$;
