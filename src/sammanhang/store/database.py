@@ -17,6 +17,8 @@ from psycopg_pool import AsyncConnectionPool, PoolTimeout
 
 from sammanhang.kernel.errors import TooCostly, Unavailable
 
+from .connection import Connection
+
 
 @dataclass(frozen=True, slots=True)
 class Scope:
@@ -60,21 +62,6 @@ _SET = (
     " set_config('sammanhang.patients', %s, false), set_config('sammanhang.providers', %s, false),"
     " set_config('sammanhang.hidden_units', %s, false), set_config('sammanhang.hidden_labels', %s, false)"
 )
-
-
-class Connection(psycopg.AsyncConnection[Any]):
-    """A connection that remembers its scope, its audit chain and one reused cursor."""
-
-    scope: Scope | None = None
-    chain: Any = None
-    cursor_: Any = None
-
-    @property
-    def quick(self) -> psycopg.AsyncCursor[Any]:
-        """One binary cursor, reused: making a cursor costs as much as a small query."""
-        if self.cursor_ is None:
-            self.cursor_ = self.cursor(binary=True)
-        return self.cursor_
 
 
 class Database:
@@ -197,7 +184,7 @@ class Lent:
         if self.scope is not None and connection.scope != self.scope:
             try:
                 connection.scope = None
-                await connection.quick.execute(_SET, self.scope.settings())
+                await connection.fetch(_SET, self.scope.settings())
             except BaseException as e:
                 await self.pool.putconn(connection)
                 error = self.database.error(e)

@@ -11,13 +11,13 @@ import asyncio
 from collections import deque
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
-from datetime import datetime
 from typing import Any
 
 import psycopg
 
 from sammanhang.kernel.errors import Unavailable
 
+from .connection import array
 from .database import Connection, Database
 from .rows import Row
 from .trace import INSERT_BLOCK, OPEN_CHAIN, Chain, Entry
@@ -147,9 +147,9 @@ class GroupCommit:
             block = chain.block([w.entry for w in batch])
             if rows:
                 statement, values = new_rows(rows)
-                await connection.quick.execute(statement, (*block, *values), prepare=True)
+                await connection.fetch(statement, (*block, *values))
             else:
-                await connection.quick.execute(INSERT_BLOCK, block, prepare=True)
+                await connection.fetch(INSERT_BLOCK, block)
         except psycopg.Error as e:
             # its head is no longer certain: the next block opens a new one
             connection.chain = None
@@ -255,29 +255,13 @@ def new_rows(waiting: Sequence[_Waiting]) -> tuple[str, list[Any]]:
     if statement is None:
         wanted = "".join(sql for (_, sql), there in zip(_SIDES, kinds, strict=True) if there)
         statement = _statements[kinds] = _RESOURCES.format(block=INSERT_BLOCK, sides=wanted)
-    arguments: list[Any] = [b"".join(bodies), *(_column(c) for c in columns)]
+    arguments: list[Any] = [b"".join(bodies), *columns]
     for side in sides:
         if side:
-            arguments += [_column(c) for c in zip(*side, strict=True)]
+            arguments += zip(*side, strict=True)
     return statement, arguments
 
 
 def _inner(values: Sequence[int] | None) -> str | None:
     """An array inside an array, as text; the statement makes it an array again."""
-    return None if values is None else "{" + ",".join(map(str, values)) + "}"
-
-
-def _column(values: Sequence[Any]) -> Any:
-    """A column as an array literal: written here, because psycopg takes ten times as long for a list."""
-    first = next((v for v in values if v is not None), None)
-    if isinstance(first, str):
-        return "{" + ",".join(["NULL" if v is None else _quoted(v) for v in values]) + "}"
-    if isinstance(first, datetime):
-        return "{" + ",".join("NULL" if v is None else f'"{v.isoformat()}"' for v in values) + "}"
-    return "{" + ",".join("NULL" if v is None else str(v) for v in values) + "}"
-
-
-def _quoted(text: str) -> str:
-    if "\\" in text or '"' in text:
-        text = text.replace("\\", "\\\\").replace('"', '\\"')
-    return f'"{text}"'
+    return None if values is None else array(values)

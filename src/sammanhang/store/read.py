@@ -35,12 +35,10 @@ _READ = {
 
 async def read(connection: Connection, type_name: str, id: str) -> Version | None:
     """The current version, as the connection's scope lets it be seen; None when it does not."""
-    cursor = connection.quick
-    await cursor.execute(_READ[type_name], (self_hash(type_name, id),), prepare=True)
-    row = await cursor.fetchone()
-    if row is None or row[0] != id:  # another resource with the same hash is not this one
+    rows = await connection.fetch(_READ[type_name], (self_hash(type_name, id),))
+    if not rows or rows[0][0] != id:  # another resource with the same hash is not this one
         return None
-    return Version(type_name, *row)
+    return Version(type_name, *rows[0])
 
 
 async def last_deletion(connection: Connection, type_name: str, id: str) -> Version | None:
@@ -209,25 +207,21 @@ async def everything(
         + " AND ".join(where)
     )
     own = select.format("r.patient = %s")
-    cursor = connection.quick
     if after is None:
         # the others are rare: ask first whether there are any, for a sixth of the cost
-        await cursor.execute(
+        rows = await connection.fetch(
             f"({own} LIMIT %s) UNION ALL SELECT 0::smallint, NULL, NULL, NULL WHERE EXISTS"
             " (SELECT FROM store.resource x WHERE x.also @> %s::bigint[])",
             [me, *values, count + 1, f"{{{me}}}"],
-            prepare=True,
         )
-        rows = await cursor.fetchall()
         if len(rows) <= count and (not rows or rows[-1][0] != 0):
             rows.sort(key=_patient_first)
             return [(r[0], r[1], r[2]) for r in rows], None
     also = select.format("r.also @> %s::bigint[] AND r.patient IS DISTINCT FROM %s")
-    await cursor.execute(
+    rows = await connection.fetch(
         f"({own} UNION ALL {also}) ORDER BY self LIMIT %s",
         [me, *values, f"{{{me}}}", me, *values, count + 1],
     )
-    rows = await cursor.fetchall()
     more = rows[count - 1][3] if len(rows) > count else None
     rows = rows[:count]
     rows.sort(key=_patient_first)

@@ -56,9 +56,7 @@ async def run(
         f"SELECT {COLUMNS}{extra} FROM {source} r WHERE {where}"
         f" ORDER BY {order(found)} LIMIT {request.count + 1}"
     )
-    cursor = connection.quick
-    await cursor.execute(sql, args, prepare=q.patient)
-    rows = await cursor.fetchall()
+    rows = await connection.fetch(sql, args, keep=q.patient)
     more_rows = len(rows) > request.count
     rows = rows[: request.count]
     page.hits = [Hit(NAME[r[0]], *r[1:7]) for r in rows]
@@ -82,9 +80,7 @@ async def _count(connection: Connection, source: str, q: Query, limit: int | Non
         sql = f"SELECT count(*) FROM {source} r WHERE {q.where}"
     else:
         sql = f"SELECT count(*) FROM (SELECT 1 FROM {source} r WHERE {q.where} LIMIT {limit + 1}) x"
-    cursor = await connection.quick.execute(sql, q.arguments, prepare=q.patient)
-    row = await cursor.fetchone()
-    n = int(row[0]) if row else 0
+    ((n,),) = await connection.fetch(sql, q.arguments, keep=q.patient)
     return None if limit is not None and n > limit else n
 
 
