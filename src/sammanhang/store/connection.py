@@ -18,7 +18,7 @@ import psycopg
 from psycopg import generators
 from psycopg.adapt import Transformer
 from psycopg.errors import error_from_result
-from psycopg.pq import ConnStatus, ExecStatus, Format
+from psycopg.pq import ExecStatus, Format
 from psycopg.waiting import Ready, Wait
 
 MOST_PREPARED = 300  # statements kept prepared on one connection
@@ -41,6 +41,7 @@ class Connection(psycopg.AsyncConnection[Any]):
     cursor_: Any = None
     _prepared_here: dict[str, bytes] | None = None
     _loader: Any = None
+    _socket: int = -1
     _waiter: asyncio.Future[None] | None = None
     _listening: asyncio.AbstractEventLoop | None = None
 
@@ -128,7 +129,8 @@ class Connection(psycopg.AsyncConnection[Any]):
             return Ready.RW
         self._waiter = waiter
         if self._listening is not loop:
-            loop.add_reader(self.pgconn.socket, self._heard)
+            self._socket = self.pgconn.socket
+            loop.add_reader(self._socket, self._heard)
             self._listening = loop
         try:
             await waiter
@@ -138,15 +140,18 @@ class Connection(psycopg.AsyncConnection[Any]):
 
     def _heard(self) -> None:
         if self._waiter is None:
-            # nobody has asked: the server says goodbye, which the next question will find out
-            self._deafen()
+            # nobody has asked: a notice, or the server says goodbye
+            try:
+                self.pgconn.consume_input()
+            except psycopg.Error:
+                self._deafen()
         elif not self._waiter.done():
             self._waiter.set_result(None)
 
     def _deafen(self) -> None:
         if self._listening is not None:
-            if not self._listening.is_closed() and self.pgconn.status != ConnStatus.BAD:
-                self._listening.remove_reader(self.pgconn.socket)
+            if not self._listening.is_closed():
+                self._listening.remove_reader(self._socket)
             self._listening = None
 
     async def wait(self, *args: Any, **kwargs: Any) -> Any:
