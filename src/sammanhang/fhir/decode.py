@@ -110,6 +110,8 @@ def suspicious(body: bytes, resource: Any) -> bool:
         return True
     if b'{"id":"' in ours and _ONLY_ID.search(ours) is not None:
         return True
+    if b"\\" not in body:
+        return False
     return b"\\u" in body and (_CONTROL.search(body) is not None or b"\\u0022" in body)
 
 

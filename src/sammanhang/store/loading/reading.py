@@ -75,32 +75,18 @@ class _Search(msgspec.Struct):
 
 class _Entry(msgspec.Struct):
     fullUrl: str | None = None
-    resource: _Head | None = None
+    resource: msgspec.Raw = msgspec.Raw()
     request: _Request | None = None
     search: _Search | None = None
 
 
-class _Outer(msgspec.Struct):
-    resourceType: str | None = None
-    id: str | None = None
+class _Outer(_Head):
     type: Any = None
-
-
-class _Bundle(msgspec.Struct):
     entry: list[_Entry] = []
 
 
-class _RawEntry(msgspec.Struct):
-    resource: msgspec.Raw = msgspec.Raw()
-
-
-class _RawBundle(msgspec.Struct):
-    entry: list[_RawEntry] = []
-
-
+_head = msgspec.json.Decoder(_Head)
 _outer = msgspec.json.Decoder(_Outer)
-_bundle = msgspec.json.Decoder(_Bundle)
-_raw_bundle = msgspec.json.Decoder(_RawBundle)
 
 
 def texts(part: Part) -> Iterator[Text]:
@@ -137,12 +123,12 @@ def resources(body: bytes, place: str) -> Iterator[Found | Refused]:
     try:
         outer = _outer.decode(body)
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
-        yield Found(-1, None, None, body)
+        yield Found(-1, *_named(body), body)
         return
     if outer.resourceType != "Bundle":
         yield Found(-1, outer.resourceType, outer.id, body)
     elif outer.type in OPENED:
-        yield from _opened(body, outer.id, place)
+        yield from _opened(outer.entry, place)
     else:
         yield _refused(
             -1, "Bundle", outer.id, "not-supported", "Bundle.type",
@@ -151,61 +137,67 @@ def resources(body: bytes, place: str) -> Iterator[Found | Refused]:
         )  # fmt: skip
 
 
-def _opened(body: bytes, id: str | None, place: str) -> Iterator[Found | Refused]:
+def _named(body: bytes) -> tuple[str | None, str | None]:
+    """Type and id of a resource whose text may be broken elsewhere."""
     try:
-        entries = _bundle.decode(body).entry
+        head = _head.decode(body)
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
-        yield Found(-1, "Bundle", id, body)
-        return
-    ids: list[str | None] = []
+        return None, None
+    return head.resourceType, head.id
+
+
+def _opened(entries: list[_Entry], place: str) -> Iterator[Found | Refused]:
+    names: list[tuple[str | None, str | None]] = []
     moved: dict[bytes, bytes] = {}
     for number, entry in enumerate(entries):
-        ids.append(_id(entry, f"{place}/{number}"))
-        if entry.fullUrl and entry.resource is not None and ids[-1]:
-            to = f"{entry.resource.resourceType}/{ids[-1]}".encode()
-            if entry.fullUrl.startswith(("urn:", "http")):
-                moved[entry.fullUrl.encode()] = to
+        type_name, id = _named(entry.resource)
+        if type_name in TYPE_NAMES:
+            assert type_name is not None
+            id = _id(type_name, id, entry, f"{place}/{number}")
+            if entry.fullUrl is not None and entry.fullUrl.startswith(("urn:", "http")):
+                moved[entry.fullUrl.encode()] = f"{type_name}/{id}".encode()
+        else:
+            id = None
+        names.append((type_name, id))
     get = moved.get
 
     def literal(m: re.Match[bytes]) -> bytes:
         to = get(m[3])
         return m[0] if to is None else b'"%s"%s"%s"' % (m[1], m[2], to)
 
-    raw = _raw_bundle.decode(_REFERENCE.sub(literal, body) if moved else body).entry
-    for number, (entry, inner) in enumerate(zip(entries, raw, strict=True)):
+    for number, (entry, (type_name, id)) in enumerate(zip(entries, names, strict=True)):
         if entry.search is not None and entry.search.mode == "outcome":
             continue
-        type_name = entry.resource.resourceType if entry.resource is not None else None
-        fault = _fault(entry)
+        fault = _fault(entry, type_name)
         if fault is not None:
-            yield _refused(number, type_name, ids[number], "not-supported", "", *fault)
+            yield _refused(number, type_name, id, "not-supported", "", *fault)
             continue
-        found = bytes(inner.resource)
+        found = bytes(entry.resource)
+        if moved:
+            found = _REFERENCE.sub(literal, found)
         loose = _LOOSE.search(found) if b'"urn:' in found or b"?" in found else None
         if loose is not None:
             text = loose[1][:120].decode("utf-8", "replace")
             yield _refused(
-                number, type_name, ids[number], "not-found", type_name or "",
+                number, type_name, id, "not-found", type_name or "",
                 f"Referensen ”{text}” leder inte till något i bundlen.",
                 f"The reference '{text}' leads to nothing in the bundle.",
             )  # fmt: skip
             continue
-        yield Found(number, type_name, ids[number], found)
+        yield Found(number, type_name, id, found)
 
 
-def _id(entry: _Entry, place: str) -> str | None:
+def _id(type_name: str, id: str | None, entry: _Entry, place: str) -> str:
     """The id an entry's resource gets: its own, that of its fullUrl, or one made from its place."""
-    if entry.resource is None or entry.resource.resourceType not in TYPE_NAMES:
-        return None
-    if entry.resource.id is not None:
-        return entry.resource.id
+    if id is not None:
+        return id
     full = entry.fullUrl or ""
     if full.startswith("urn:uuid:") and _ID.fullmatch(full[9:]):
         return full[9:]
     parts = full.split("/")
-    if "://" in full and parts[-2] == entry.resource.resourceType and _ID.fullmatch(parts[-1]):
+    if "://" in full and parts[-2] == type_name and _ID.fullmatch(parts[-1]):
         return parts[-1]
-    return made_id(place, (entry.fullUrl or "").encode())
+    return made_id(place, full.encode())
 
 
 def made_id(place: str, body: bytes) -> str:
@@ -214,9 +206,9 @@ def made_id(place: str, body: bytes) -> str:
     return str(uuid.UUID(bytes=digest, version=5))
 
 
-def _fault(entry: _Entry) -> tuple[str, str] | None:
+def _fault(entry: _Entry, type_name: str | None) -> tuple[str, str] | None:
     """Why an entry cannot be loaded as it stands (Swedish, English), or None."""
-    if entry.resource is None:
+    if type_name is None and bytes(entry.resource) in (b"", b"null"):
         return "Posten saknar resurs.", "The entry has no resource."
     request = entry.request
     if request is None:

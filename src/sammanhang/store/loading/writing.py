@@ -13,12 +13,12 @@ import psycopg
 from psycopg import errors
 
 from sammanhang.fhir.decode import decode, encode, trusted
-from sammanhang.fhir.indexing import self_hash
 from sammanhang.fhir.r4 import TYPE_NAMES
 from sammanhang.kernel.content import content
 from sammanhang.kernel.errors import Conflict, Issue, SammanhangError
 from sammanhang.store import write
 from sammanhang.store.bulk import BulkWriter
+from sammanhang.store.connection import array
 from sammanhang.store.copying import Batch
 from sammanhang.store.rows import Row, row_of, stamp
 from sammanhang.store.types import COMMON, NUMBER, table
@@ -84,7 +84,7 @@ class Loader:
     def _clear(self) -> None:
         self._rows: list[_Taken] = []
         self._refused: list[tuple[int, int, str]] = []
-        self._keys: set[tuple[int, int]] = set()
+        self._keys: set[tuple[str | None, str | None]] = set()
         self._bytes = 0
         now = datetime.now(UTC)
         self._now = now.replace(microsecond=now.microsecond // 1000 * 1000)
@@ -95,13 +95,8 @@ class Loader:
 
     def clashes(self, found: Iterable[Found | Refused]) -> bool:
         """Whether one of these has the id of a row that waits: it must be written first."""
-        return any(
-            isinstance(f, Found)
-            and f.id is not None
-            and f.type in TYPE_NAMES
-            and (NUMBER[f.type], self_hash(f.type, f.id)) in self._keys
-            for f in found
-        )
+        keys = self._keys
+        return any((f.type, f.id) in keys for f in found)
 
     def refuse(self, part: Part, line: int, refused: Refused) -> None:
         """Keeps the reason for the list of what was refused."""
@@ -120,7 +115,7 @@ class Loader:
         except SammanhangError as e:
             issues = e.issues or (Issue(e.code, found.type or "", e.sv, e.en),)
             return self.refuse(part, line, Refused(found.entry, found.type, found.id, issues))
-        key = (NUMBER[name], row.self)
+        key = (name, id)
         if key in self._keys:
             issue = Issue(
                 "duplicate", name, "Id:t förekommer två gånger i samma bundle.",
@@ -272,16 +267,17 @@ class Loader:
         known: dict[Any, _Known] = {}
         for name, selves in by_table.items():
             cursor.execute(
-                f"SELECT type, self, id, version, updated, body FROM {name} WHERE self = ANY(%s)",
-                (selves,),
+                f"SELECT type, self, id, version, updated, body FROM {name}"
+                " WHERE self = ANY(%s::bigint[])",
+                (array(selves),),
             )
             for number, self_, *rest in cursor:
                 known[names.get(number), self_, 0] = _Known(*rest)
         selves = [t.row.self for t in self._rows]
         cursor.execute(
-            "SELECT type, self, version, id, updated, method FROM store.history WHERE self = ANY(%s)"
-            " ORDER BY version",
-            (selves,),
+            "SELECT type, self, version, id, updated, method FROM store.history"
+            " WHERE self = ANY(%s::bigint[]) ORDER BY version",
+            (array(selves),),
         )
         current = set(known)
         for number, self_, version, id, updated, method in cursor:
