@@ -30,6 +30,12 @@ PROTECTED = frozenset(coded(PROTECTED_SYSTEM, c)[1] for c in PROTECTED_CODES)
 CONSENT_KIND = "http://sammanhang.se/fhir/CodeSystem/consent-kind"
 
 
+def is_protected(patient: Any) -> bool:
+    """Whether a Patient's labels say protected identity (sekretessmarkering, skyddad folkbokföring)."""
+    labels = (patient.meta.security if patient.meta is not None else None) or ()
+    return any(c.system == PROTECTED_SYSTEM and c.code in PROTECTED_CODES for c in labels)
+
+
 @dataclass(frozen=True, slots=True)
 class Stored:
     """A stored version: type, id, version, when, who owns it, and its bytes."""

@@ -17,7 +17,7 @@ from sammanhang.store.search.run import run
 from sammanhang.store.write import commit_on, refusal
 from sammanhang.terminology.lookup import expand
 
-from . import gate, write
+from . import gate, protected, write
 from .request import Answer, FhirRequest, versioned
 from .search import named_patients, understood
 
@@ -124,7 +124,7 @@ async def searching(fr: FhirRequest, type_name: str, condition: str) -> Any:
     request.count, request.total, request.includes, request.after = 2, "none", [], None
     request.summary = None
     scope: Scope = await gate.scope_for_search(fr, named_patients(request))
-    wall = gate.within_scopes(fr, request, gate.wall(scope))
+    wall = protected.unseen(fr, request, gate.within_scopes(fr, request, gate.wall(scope)))
 
     async def search() -> list[Any]:
         async with fr.services.database.reading(scope) as connection:

@@ -10,7 +10,7 @@ from sammanhang.store import read as store
 from sammanhang.store.search.values import interval
 from sammanhang.store.types import NAME
 
-from . import gate
+from . import gate, protected
 from .bundle import Writer
 from .request import Answer, FhirRequest, whole
 
@@ -80,5 +80,6 @@ async def everything(fr: FhirRequest, patient: str) -> Answer:
         kept = [(k, v) for k, v in pairs.items() if k != "_after"]
         bundle.link("next", fr.link(path, [*kept, ("_after", str(more))]))
     for number, id, body in rows:
-        bundle.match(f"{fr.base}/{NAME[number]}/{id}", body)
+        name = NAME[number]
+        bundle.match(f"{fr.base}/{name}/{id}", protected.shown(fr, name, body))
     return Answer(200, bundle.done(len(rows) if more is None and after is None else None))

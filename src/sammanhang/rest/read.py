@@ -8,7 +8,7 @@ from sammanhang.kernel.errors import Gone, Invalid
 from sammanhang.store import read as store
 from sammanhang.store.search.values import interval
 
-from . import gate
+from . import gate, protected
 from .bundle import Writer
 from .request import Answer, FhirRequest, not_modified, versioned, whole
 from .summary import shorten
@@ -35,9 +35,9 @@ async def read(fr: FhirRequest, type_name: str, id: str) -> Answer:
         fr, found.version, found.updated
     ):
         return versioned(None, found.version, found.updated, 304)
-    body = found.body
+    body = protected.shown(fr, type_name, found.body or b"")
     if fr.query and ("_summary" in fr.query or "_elements" in fr.query):
-        body = shorten(body or b"", type_name, dict(fr.pairs))
+        body = shorten(body, type_name, dict(fr.pairs))
     return versioned(body, found.version, found.updated)
 
 
@@ -75,7 +75,7 @@ async def vread(fr: FhirRequest, type_name: str, id: str, version: str) -> Answe
     )
     if found.body is None:
         raise Gone("That version is the deletion.", "Den versionen är borttagningen.")
-    return versioned(found.body, found.version, found.updated)
+    return versioned(protected.shown(fr, type_name, found.body), found.version, found.updated)
 
 
 def _times(pairs: dict[str, str]) -> dict[str, Any]:
@@ -133,9 +133,8 @@ async def history(fr: FhirRequest, type_name: str | None = None, id: str | None 
         kept = [(k, v) for k, v in fr.pairs if k != "_before"]
         bundle.link("next", fr.link(path, [*kept, ("_before", str(more))]))
     for v in versions:
-        bundle.history(
-            f"{fr.base}/{v.type}/{v.id}", v.body, _METHOD[v.method], f"{v.type}/{v.id}", v
-        )
+        body = protected.shown(fr, v.type, v.body) if v.body is not None else None
+        bundle.history(f"{fr.base}/{v.type}/{v.id}", body, _METHOD[v.method], f"{v.type}/{v.id}", v)
     return Answer(
         200, bundle.done(len(versions) if more is None and request.before is None else None)
     )

@@ -12,7 +12,7 @@ from sammanhang.store.search.run import run
 from sammanhang.store.types import NUMBER
 from sammanhang.terminology.lookup import expand
 
-from . import gate
+from . import gate, protected
 from .bundle import Writer
 from .outcome import outcome
 from .request import Answer, FhirRequest
@@ -39,7 +39,8 @@ async def search(
         page = await run(
             connection,
             request,
-            wall,
+            protected.unseen(fr, request, wall),
+            beside=wall,
             base=fr.base + "/",
             expand=expand,
             max_includes=settings.max_includes,
@@ -116,7 +117,9 @@ def _bundle(fr: FhirRequest, path: str, request: Request, page: Page) -> bytes:
     if request.summary and request.summary != "count":
         short["_summary"] = request.summary
     for hit in page.hits:
-        body = shorten(hit.body, hit.type, short) if short and hit.mode == "match" else hit.body
+        body = protected.shown(fr, hit.type, hit.body)
+        if short and hit.mode == "match":
+            body = shorten(body, hit.type, short)
         bundle.match(f"{fr.base}/{hit.type}/{hit.id}", body, hit.mode)
     if request.ignored:
         bundle.outcome(encode(outcome(request.ignored, fr.swedish)))

@@ -24,6 +24,7 @@ async def run(
     request: Request,
     wall: Predicate,
     *,
+    beside: Predicate | None = None,
     base: str = "",
     expand: Any = None,
     max_includes: int = 1000,
@@ -31,6 +32,7 @@ async def run(
 ) -> Page:
     """The page a request asks for, in one query, and one more each for total and includes.
 
+    `wall` is for what matches, `beside` for what is included with it when that may be more.
     `compartment` is the id of a patient the matches must belong to. Raises `Invalid` for a value that cannot be read, `TooCostly` when includes exceed their limit.
     """
     compiler = Compiler(wall, base, expand)
@@ -70,7 +72,7 @@ async def run(
         elif not request.after:
             page.total = await _count(connection, source, q, COUNT_AT_MOST)
     if request.includes:
-        await include(connection, request, wall, page, max_includes, base)
+        await include(connection, request, beside or wall, page, max_includes, base)
     return page
 
 
