@@ -8,7 +8,7 @@ out can only see what the decision allows.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -17,6 +17,7 @@ from sammanhang.fhir.decode import trusted
 from sammanhang.fhir.indexing import coded, self_hash
 from sammanhang.kernel.content import content
 from sammanhang.kernel.errors import Refused, Unauthenticated
+from sammanhang.store.connection import numbers
 from sammanhang.store.database import EVERYTHING, Database, Scope
 from sammanhang.store.types import NAME, NUMBER, table
 
@@ -109,10 +110,10 @@ class Record:
             f"SELECT r.type, r.id, r.version, r.updated, r.provider, r.unit, r.body FROM {source} r"
             f" WHERE r.patient = %s AND r.type = ANY(%s::smallint[]) AND {where}"
         )
-        values: list[Any] = [self.patient_self, _numbers(NUMBER[t] for t in types), *args]
+        values: list[Any] = [self.patient_self, numbers(NUMBER[t] for t in types), *args]
         for any_of in tokens:
             sql += " AND (r.tokens || '{}'::bigint[]) && %s::bigint[]"
-            values.append(_numbers(any_of))
+            values.append(numbers(any_of))
         if before is not None:
             sql += " AND r.occurred < %s"
             values.append(before)
@@ -129,10 +130,6 @@ class Record:
         return await self.doors.database.party_name(number)
 
 
-def _numbers(values: Iterable[int]) -> str:
-    return "{" + ",".join(map(str, values)) + "}"
-
-
 def predicate(scope: Scope, alias: str) -> tuple[str, list[Any]]:
     """The first wall: the scope as an SQL condition on a resource row, with its arguments.
 
@@ -142,23 +139,23 @@ def predicate(scope: Scope, alias: str) -> tuple[str, list[Any]]:
         return "true", []
     a = alias
     parts = [f"({a}.patient IS NULL AND ({a}.provider IS NULL OR {a}.provider = ANY(%s::int[])))"]
-    args: list[Any] = [_numbers(scope.providers)]
+    args: list[Any] = [numbers(scope.providers)]
     if scope.register:
         parts.append(f"{a}.type = {NUMBER['Patient']}")
     elif scope.patients != "*":
         parts.append(f"({a}.type = {NUMBER['Patient']} AND {a}.self = ANY(%s::bigint[]))")
-        args.append(_numbers(scope.patients))  # type: ignore[arg-type]
+        args.append(numbers(scope.patients))  # type: ignore[arg-type]
     own = [f"{a}.provider = ANY(%s::int[])"]
-    args.append(_numbers(scope.providers))
+    args.append(numbers(scope.providers))
     if scope.patients != "*":
         own.append(f"({a}.patient = ANY(%s::bigint[]) OR {a}.also && %s::bigint[])")
-        args += [_numbers(scope.patients)] * 2  # type: ignore[arg-type]
+        args += [numbers(scope.patients)] * 2  # type: ignore[arg-type]
     if scope.hidden_units:
         own.append(f"({a}.unit = ANY(%s::int[])) IS NOT TRUE")
-        args.append(_numbers(scope.hidden_units))
+        args.append(numbers(scope.hidden_units))
     if scope.hidden_labels:
         own.append(f"({a}.labels && %s::bigint[]) IS NOT TRUE")
-        args.append(_numbers(scope.hidden_labels))
+        args.append(numbers(scope.hidden_labels))
     parts.append("(" + " AND ".join(own) + ")")
     return "(" + " OR ".join(parts) + ")", args
 

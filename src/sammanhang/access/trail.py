@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from datetime import UTC, datetime, timedelta
 
+from sammanhang.store.connection import numbers
 from sammanhang.store.database import NOTHING, Database
 from sammanhang.store.trace import Entry, did_key, entries_in, patient_key
 
@@ -36,9 +37,7 @@ async def _found(database: Database, keys: list[int], since: datetime, most: int
     """Entries of the blocks that bear one of the keys, other people's among them."""
     async with database.reading(NOTHING) as connection:
         database.queries += 1
-        cursor = await connection.quick.execute(
-            _FOUND, ("{" + ",".join(map(str, keys)) + "}", since, most)
-        )
+        cursor = await connection.quick.execute(_FOUND, (numbers(keys), since, most))
         rows = await cursor.fetchall()
     entries = [e for (lines,) in rows for e in entries_in(lines)]
     entries.sort(key=lambda e: e.at, reverse=True)

@@ -2,13 +2,10 @@
 
 from __future__ import annotations
 
-import gzip
-import json
 from functools import cache, lru_cache
-from pathlib import Path
 from typing import Any
 
-_COMMON = Path(__file__).parent / "r4" / "units.json.gz"
+from .tables import shipped
 
 
 @cache
@@ -22,10 +19,10 @@ def _registry() -> Any:
 def _common() -> dict[str, list[Any]]:
     """The commonest units, worked out when the models were generated: the registry takes two seconds
     to start, which most processes never need."""
-    if not _COMMON.exists():
+    try:
+        return shipped("units")
+    except FileNotFoundError:
         return {}
-    table: dict[str, list[Any]] = json.loads(gzip.decompress(_COMMON.read_bytes()))
-    return table
 
 
 @lru_cache(maxsize=4096)

@@ -118,9 +118,13 @@ class Unsupported(SammanhangError):
     status = 400
     code = "not-supported"
 
-    def __init__(self, en: str, sv: str | None = None, *, status: int = 400) -> None:
+    def __init__(
+        self, en: str, sv: str | None = None, *, status: int = 400, allow: str | None = None
+    ) -> None:
+        """`allow` names the methods that are offered instead, for a 405 (RFC 9110 15.5.6)."""
         super().__init__(en, sv)
         self.status = status
+        self.allow = allow
 
 
 class TooLarge(SammanhangError):

@@ -163,6 +163,8 @@ async def _failed(fr: FhirRequest, e: SammanhangError) -> Answer:
     answer = Answer(e.status, of_error(e, fr.swedish))
     if isinstance(e, Unauthenticated):
         answer.headers.append((b"www-authenticate", b'Bearer realm="fhir", error="invalid_token"'))
+    if isinstance(e, Unsupported) and e.status == 405 and e.allow is not None:
+        answer.headers.append((b"allow", e.allow.encode()))
     if isinstance(e, Refused | Unauthenticated):
         try:
             await fr.services.audit.record(
@@ -324,4 +326,29 @@ def _method(fr: FhirRequest) -> Unsupported:
         f"{fr.method} is not offered at '/{where}'.",
         f"{fr.method} finns inte för ”/{where}”.",
         status=405 if fr.method in ("GET", "POST", "PUT", "DELETE", "PATCH", "HEAD") else 501,
+        allow=_offered(fr.path, bool(fr.query)),
     )
+
+
+_OPERATIONS = {
+    "_history": "GET, HEAD", "metadata": "GET, HEAD", "_search": "POST", "$validate": "POST",
+    "$everything": "GET, HEAD, POST", "$meta": "GET, HEAD, POST", "$meta-add": "POST", "$meta-delete": "POST",
+}  # fmt: skip
+_OFFERED = (
+    "GET, HEAD, POST",
+    "GET, HEAD, POST, PUT, PATCH, DELETE",
+    "GET, HEAD, PUT, PATCH, DELETE",
+)
+
+
+def _offered(path: list[str], criteria: bool) -> str:
+    """The methods there are at a place, for the Allow header of a 405; none where there is nothing.
+
+    A type may be changed only where criteria say which of its resources.
+    """
+    for part in path:
+        if part[0] in "$_" or part == "metadata":
+            return _OPERATIONS.get(part, "")
+    if len(path) == 1 and not criteria:
+        return _OFFERED[0]
+    return _OFFERED[len(path)] if len(path) < len(_OFFERED) else ""

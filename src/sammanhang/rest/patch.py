@@ -11,6 +11,7 @@ import msgspec
 
 from sammanhang.fhir.decode import raw
 from sammanhang.fhir.fhirpath import evaluate
+from sammanhang.fhir.tables import shipped
 from sammanhang.kernel.errors import Invalid, TooLarge, Unprocessable
 
 MOST_OPERATIONS = 1000
@@ -241,15 +242,13 @@ def _one(document: dict[str, Any], path: str) -> Place:
 
 def _repeats(document: dict[str, Any], path: str, name: str, node: dict[str, Any]) -> bool:
     """Whether an element may repeat, from the definitions."""
-    from sammanhang.rest.summary import _structures
-
     type_name = str(document.get("resourceType"))
     dotted = ".".join(m[1] for s in _steps(path) if (m := _STEP.match(s)) and m[1] != type_name)
     full = ".".join(x for x in (type_name, dotted, name) if x)
     kind = type_name
     rest = full.split(".")[1:]
     base = type_name
-    structures = _structures()
+    structures = shipped("structures")
     for i, part in enumerate(rest):
         base = f"{base}.{part}"
         elements = structures["http://hl7.org/fhir/StructureDefinition/" + kind]["elements"]

@@ -2,16 +2,13 @@
 
 from __future__ import annotations
 
-import gzip
-import json
 from functools import cache
-from pathlib import Path
 from typing import Any
 
 import msgspec
 
-import sammanhang.fhir.r4 as r4
 from sammanhang.fhir.decode import raw
+from sammanhang.fhir.tables import shipped
 
 _SUBSETTED = {
     "system": "http://terminology.hl7.org/CodeSystem/v3-ObservationValue",
@@ -22,17 +19,10 @@ _BASE = "http://hl7.org/fhir/StructureDefinition/"
 
 
 @cache
-def _structures() -> dict[str, Any]:
-    path = Path(r4.__file__).parent / "structures.json.gz"
-    table: dict[str, Any] = json.loads(gzip.decompress(path.read_bytes()))
-    return table
-
-
-@cache
 def members(type_name: str) -> tuple[frozenset[str], frozenset[str], frozenset[str]]:
     """(summary, mandatory, choice members) of a type: names of its top members."""
     summary, mandatory, choices = set(), set(), set()
-    for e in _structures()[_BASE + type_name]["elements"]:
+    for e in shipped("structures")[_BASE + type_name]["elements"]:
         parts = e["path"].split(".")
         if len(parts) != 2:
             continue

@@ -180,6 +180,11 @@ def _written(value: Any) -> bytes | None:
     return str(value).encode()
 
 
+def numbers(values: Iterable[int]) -> str:
+    """An array literal of whole numbers."""
+    return "{" + ",".join(map(str, values)) + "}"
+
+
 def array(values: Iterable[Any]) -> str:
     """An array literal."""
     return "{" + ",".join(["NULL" if v is None else _element(v) for v in values]) + "}"

@@ -8,7 +8,6 @@ only way to a reader is `Database.reading(scope)`: there is no connection withou
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any
 
@@ -18,7 +17,7 @@ from psycopg_pool import AsyncConnectionPool, PoolTimeout
 
 from sammanhang.kernel.errors import TooCostly, Unavailable
 
-from .connection import Connection
+from .connection import Connection, numbers
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,18 +41,14 @@ class Scope:
 
     def settings(self) -> tuple[str, str, str, str, str]:
         """The values of `_SET`; of a scope with a wall, for `everything` has no setting."""
-        patients = self.patients if isinstance(self.patients, str) else _array(self.patients)
+        patients = self.patients if isinstance(self.patients, str) else numbers(self.patients)
         return (
             "on" if self.register else "",
             patients,
-            _array(self.providers),
-            _array(self.hidden_units),
-            _array(self.hidden_labels),
+            numbers(self.providers),
+            numbers(self.hidden_units),
+            numbers(self.hidden_labels),
         )
-
-
-def _array(numbers: Iterable[int]) -> str:
-    return "{" + ",".join(map(str, numbers)) + "}"
 
 
 EVERYTHING = Scope(everything=True)

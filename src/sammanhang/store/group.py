@@ -17,7 +17,7 @@ import psycopg
 
 from sammanhang.kernel.errors import Unavailable
 
-from .connection import array
+from .connection import numbers
 from .database import Connection, Database
 from .rows import Row
 from .trace import INSERT_BLOCK, OPEN_CHAIN, Chain, Entry
@@ -264,4 +264,4 @@ def new_rows(waiting: Sequence[_Waiting]) -> tuple[str, list[Any]]:
 
 def _inner(values: Sequence[int] | None) -> str | None:
     """An array inside an array, as text; the statement makes it an array again."""
-    return None if values is None else array(values)
+    return None if values is None else numbers(values)

@@ -19,6 +19,8 @@ import psycopg
 
 from sammanhang.fhir.indexing import self_hash
 
+from .connection import numbers
+
 encoder = msgspec.json.Encoder(order="deterministic")
 # What everybody does all day has no key of its own, only one together with who did it.
 ROUTINE = frozenset({"read", "vread", "history", "search", "everything", "open"})
@@ -138,7 +140,7 @@ class Chain:
         seq = self.seq + 1
         lines = b"\n".join([encoder.encode(e) for e in entries])
         at = entries[0].at if len(entries) == 1 else max(e.at for e in entries)
-        keys = "{" + ",".join(map(str, keys_of(entries))) + "}"
+        keys = numbers(keys_of(entries))
         return Block(self.chain, seq, at, keys, lines, link(self.head, self.chain, seq, lines))
 
     def moved(self, block: Block) -> None:

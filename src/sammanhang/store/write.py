@@ -8,6 +8,7 @@ import psycopg
 
 from sammanhang.kernel.errors import Conflict, NotFound, PreconditionFailed
 
+from .connection import numbers
 from .copying import Batch
 from .database import Connection, Database
 from .rows import Row
@@ -43,7 +44,7 @@ NO_BLOCK = (None,) * 6
 
 
 def _array(values: Any) -> str | None:
-    return None if values is None else "{" + ",".join(map(str, values)) + "}"
+    return None if values is None else numbers(values)
 
 
 def arguments(row: Row, provider: int | None, unit: int | None) -> tuple[Any, ...]:
@@ -54,7 +55,7 @@ def arguments(row: Row, provider: int | None, unit: int | None) -> tuple[Any, ..
     strings = dates = quantities = None
     if ix is not None:
         low, high = ix.occurred or (None, None)
-        tokens = "{" + ",".join(map(str, ix.tokens)) + "}"
+        tokens = numbers(ix.tokens)
         strings, dates, quantities = ix.strings or None, ix.dates or None, ix.quantities or None
     return (
         NUMBER[row.type], row.self, row.id, row.expected, row.updated, row.patient, _array(row.also),

@@ -2,26 +2,15 @@
 
 from __future__ import annotations
 
-import gzip
-import json
 from functools import cache
-from pathlib import Path
-from typing import Any
 
-import sammanhang.fhir.r4 as r4
 from sammanhang.fhir.indexing import coded, hash64
-
-_FOLDER = Path(r4.__file__).parent
-
-
-@cache
-def _load(name: str) -> Any:
-    return json.loads(gzip.decompress((_FOLDER / f"{name}.json.gz").read_bytes()))
+from sammanhang.fhir.tables import shipped
 
 
 def members(url: str) -> list[tuple[str, str]] | None:
     """(system, code) of every member of a shipped value set; None when it cannot be enumerated."""
-    found = _load("valuesets").get(url.split("|")[0])
+    found = shipped("valuesets").get(url.split("|")[0])
     if found is None:
         return None
     return [(system, code) for system, codes in found.items() for code in codes]
@@ -29,7 +18,7 @@ def members(url: str) -> list[tuple[str, str]] | None:
 
 @cache
 def _children(system: str) -> dict[str, list[str]] | None:
-    found = _load("codesystems").get(system)
+    found = shipped("codesystems").get(system)
     if found is None:
         return None
     children: dict[str, list[str]] = {code: [] for code in found["concepts"]}

@@ -16,6 +16,7 @@ from sammanhang.fhir.dates import BEGINNING, END, bounds
 from sammanhang.fhir.decode import trusted
 from sammanhang.fhir.indexing import fold, identified, slot
 from sammanhang.kernel import clock, identifiers
+from sammanhang.store.connection import numbers
 from sammanhang.store.database import Database, Scope
 from sammanhang.store.types import NUMBER
 
@@ -128,7 +129,7 @@ class Directory:
     async def refresh(self) -> None:
         """Reads the names of the register."""
         began = time.monotonic()
-        rows = await self._rows(Scope(register=True), SQL["names"], (_ints(NAME_SLOTS),))
+        rows = await self._rows(Scope(register=True), SQL["names"], (numbers(NAME_SLOTS),))
         self.names = await asyncio.to_thread(Names, rows)
         log.debug("%d names read in %.1f s", len(rows), time.monotonic() - began)
 
@@ -155,11 +156,11 @@ class Directory:
                 rows = await self._beginning(scope, asked.words, low, high)
         return self._found(rows, asked)
 
-    async def people(self, scope: Scope, numbers: list[int]) -> dict[int, Person]:
+    async def people(self, scope: Scope, selves: list[int]) -> dict[int, Person]:
         """These people by the number of their Patient; one query."""
-        if not numbers:
+        if not selves:
             return {}
-        rows = await self._rows(scope, SQL["patients_known"], (PATIENT, _ints(numbers)))
+        rows = await self._rows(scope, SQL["patients_known"], (PATIENT, numbers(selves)))
         return {row[0]: _person(row[1], row[2]) for row in rows}
 
     async def _names(self) -> Names:
@@ -176,7 +177,7 @@ class Directory:
             identified(number.system, v)[1] ^ IDENTIFIER_SLOT
             for v in (number.value, number.display)
         ]
-        rows = await self._rows(scope, SQL["patients_numbered"], (PATIENT, _ints(tokens), READ))
+        rows = await self._rows(scope, SQL["patients_numbered"], (PATIENT, numbers(tokens), READ))
         return Found([_person(body, labels) for _, body, labels in rows])
 
     async def _bearing(
@@ -186,7 +187,7 @@ class Directory:
         names = self.names
         assert names is not None
         lists = sorted(lists, key=names.bearers)
-        pairs = [(_ints(NAME_SLOTS), list(names_of)) for names_of in lists]
+        pairs = [(numbers(NAME_SLOTS), list(names_of)) for names_of in lists]
         span = (PATIENT, low, high)
         if len(lists) == 1 or names.bearers(lists[0]) > COMMON:
             also = " ".join(SQL["also_named"] for _ in lists[1:])
@@ -203,7 +204,7 @@ class Directory:
     ) -> list[Any]:
         """People with a name that begins with the longest word: a name the list lacks yet."""
         longest = max(words, key=len)
-        values = (PATIENT, low, high, _ints(NAME_SLOTS), longest, longest + "\U0010ffff", READ)
+        values = (PATIENT, low, high, numbers(NAME_SLOTS), longest, longest + "\U0010ffff", READ)
         return await self._rows(scope, SQL["patients_beginning"], values)
 
     async def _rows(self, scope: Scope, sql: str, values: Any) -> list[Any]:
@@ -241,7 +242,3 @@ def _whole(p: Person, words: tuple[str, ...]) -> float:
 
 def _person(body: bytes, labels: list[int] | None) -> Person:
     return person_of(trusted(body, "Patient"), bool(PROTECTED & set(labels or ())))
-
-
-def _ints(values: list[int]) -> str:
-    return "{" + ",".join(map(str, values)) + "}"

@@ -10,6 +10,7 @@ from typing import Any
 from sammanhang.access.door import Record, Stored
 from sammanhang.fhir.decode import trusted
 from sammanhang.fhir.indexing import self_hash
+from sammanhang.store.connection import numbers
 from sammanhang.store.database import Database
 from sammanhang.store.types import NUMBER
 
@@ -39,9 +40,7 @@ async def names_of(record: Record, rows: Iterable[Stored]) -> dict[int, str]:
     if new:
         async with database.reading(record.scope) as connection:
             database.queries += 1
-            cursor = await connection.quick.execute(
-                SQL["parties"], ("{" + ",".join(map(str, new)) + "}",)
-            )
+            cursor = await connection.quick.execute(SQL["parties"], (numbers(new),))
             ids = dict(await cursor.fetchall())
         found = await organisations(record, ids.values())
         known.of.update({n: found.get(id, id) for n, id in ids.items()})

@@ -9,6 +9,7 @@ from typing import Any
 from sammanhang.fhir.decode import trusted
 from sammanhang.fhir.indexing import coded, slot
 from sammanhang.kernel.i18n import N_, _
+from sammanhang.store.connection import numbers
 from sammanhang.store.database import Scope
 from sammanhang.store.types import NAME, NUMBER
 
@@ -81,23 +82,23 @@ async def unit_now(visit: Visit) -> UnitNow:
     doors, database = visit.services.doors, visit.services.database
     actor = visit.actor
     assert actor.assignment is not None
-    numbers = await doors.patients_of_unit(actor)
-    if not numbers:
+    selves = await doors.patients_of_unit(actor)
+    if not selves:
         return UnitNow([], [], 0, 0)
     provider = await database.party(actor.assignment.provider)
     unit = await database.party(actor.assignment.unit)
-    scope = Scope(register=True, patients=tuple(numbers), providers=(provider,) if provider else ())
+    scope = Scope(register=True, patients=tuple(selves), providers=(provider,) if provider else ())
     begin, end = show.today_span()
     types = [NUMBER["Encounter"], NUMBER["Appointment"]]
     async with database.reading(scope) as connection:
         database.queries += 1
         cursor = await connection.quick.execute(
-            SQL["unit_now"], (unit, _ints(types), begin, _ints(_INSIDE), end + AHEAD, 500)
+            SQL["unit_now"], (unit, numbers(types), begin, numbers(_INSIDE), end + AHEAD, 500)
         )
         rows: list[Any] = await cursor.fetchall()
         directory: Directory = visit.request.app.state.directory
     events = [(NAME[r[0]], r[1], r[2], trusted(r[3], NAME[r[0]])) for r in rows]
-    wanted = list(dict.fromkeys([e[1] for e in events] + numbers[: SHOWN * 2]))
+    wanted = list(dict.fromkeys([e[1] for e in events] + selves[: SHOWN * 2]))
     people = await directory.people(scope, wanted)
     inside = {p: e for kind, p, _, e in events if kind == "Encounter" and e.status != "planned"}
     visits = _visits(events, people, begin, end)
@@ -112,7 +113,7 @@ async def unit_now(visit: Visit) -> UnitNow:
     shown = patients[:SHOWN]
     marked = {p.id: p for p in mark_similar(p.person for p in shown)}
     shown = [replace(p, person=marked[p.person.id]) for p in shown]
-    return UnitNow(shown, visits, len(numbers), len(inside))
+    return UnitNow(shown, visits, len(selves), len(inside))
 
 
 def _in_care(person: Person, stay: Any, coming: Expected | None, later: datetime | None) -> InCare:
@@ -152,7 +153,3 @@ def _about(kind: str, event: Any) -> str:
         if text:
             return str(text)
     return _("Besök")
-
-
-def _ints(values: list[int]) -> str:
-    return "{" + ",".join(map(str, values)) + "}"

@@ -7,32 +7,28 @@ from typing import Any
 
 from sammanhang.access.door import Stored
 from sammanhang.kernel import clock
+from sammanhang.kernel.content import content
 from sammanhang.kernel.i18n import N_, _
 from sammanhang.web import show
 
 from .words import Names, Source, code, display, quantity, source, text, texts
 
 ATC = "http://www.whocc.no/atc"
-# Medicines that most often do serious harm when given wrongly (ISMP's list of high-alert medicines in
-# community and long-term care), by ATC group: they look different wherever they stand.
-HIGH_ALERT = (
-    "A10A",
-    "B01A",
-    "C01AA05",
-    "L01",
-    "L04AX03",
-    "N02A",
-    "N01A",
-    "N05CD08",
-    "M03A",
-    "B05XA01",
-)
 STATES = {
     "active": N_("pågår"), "on-hold": N_("pausat"), "completed": N_("avslutat"), "stopped": N_("utsatt"),
     "cancelled": N_("makulerat"), "draft": N_("utkast"), "intended": N_("planerat"),
     "not-taken": N_("tas inte"), "unknown": N_("oklart"),
 }  # fmt: skip
 NOW = ("active", "on-hold", "intended", "unknown", "draft")
+
+
+def high_alert(atc: str) -> bool:
+    """Whether a medicine is among those that most often do serious harm when given wrongly.
+
+    By ATC code, as `content/rules/high_alert` says; they look different wherever they stand.
+    """
+    rules = content("rules/high_alert")
+    return atc.startswith(tuple(rules["groups"])) and not atc.startswith(tuple(rules["exceptions"]))
 
 
 @dataclass(frozen=True, slots=True)
@@ -123,7 +119,7 @@ def _medicine(row: Stored, m: Any, names: Names) -> Medicine:
         began=began,
         ended=ended,
         state="" if m.status == "active" else _(STATES.get(m.status, "")),
-        alert=atc.startswith(HIGH_ALERT),
+        alert=high_alert(atc),
         atc=atc,
         by=display(m.requester) if request else display(m.informationSource),
         why=text(m.statusReason) if request else texts(m.statusReason),

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 from typing import Any
 
+from sammanhang.fhir.tables import shipped
+
 from .elements import Node, tree
 from .expansion import ComposedValueSet
-from .shapes import CORE, table
+from .shapes import CORE
 
 KEPT = (
     "id", "path", "sliceName", "slicing", "min", "max", "contentReference", "maxLength", "isModifier",
@@ -54,7 +56,7 @@ class Definitions:
     def structure(self, url: str) -> dict[str, Any] | None:
         """A StructureDefinition by canonical URL, a version after `|` set aside; None when unknown."""
         url = url.split("|")[0]
-        return self._structures.get(url) or table("structures").get(url)
+        return self._structures.get(url) or shipped("structures").get(url)
 
     def tree(self, url: str) -> Node | None:
         """The snapshot of a StructureDefinition as a tree; None when unknown."""
@@ -80,12 +82,12 @@ class Definitions:
 
     def codesystem(self, url: str) -> dict[str, Any] | None:
         """{concepts: {code: [display, parents?]}, caseSensitive} of a code system known in full."""
-        return self._codesystems.get(url) or table("codesystems").get(url)
+        return self._codesystems.get(url) or shipped("codesystems").get(url)
 
     def knows(self, valueset: str) -> bool:
         """Whether a value set is known at all, enumerable or not."""
         url = valueset.split("|")[0]
-        return url in self._valuesets or url in table("valuesets")
+        return url in self._valuesets or url in shipped("valuesets")
 
     def members(self, valueset: str) -> frozenset[tuple[str, str]] | None:
         """(system, code) of every member; None when the value set is unknown or cannot be listed."""
@@ -95,7 +97,7 @@ class Definitions:
             if composed is not None:
                 self._known_members[url] = composed.members()
             else:
-                grouped = table("valuesets").get(url)
+                grouped = shipped("valuesets").get(url)
                 self._known_members[url] = (
                     frozenset((s, c) for s, codes in grouped.items() for c in codes)
                     if grouped

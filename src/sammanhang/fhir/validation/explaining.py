@@ -8,13 +8,14 @@ from typing import Any
 
 import msgspec
 
+from sammanhang.fhir.tables import shipped
 from sammanhang.kernel.errors import Issue
 
 from ..checking import Context
 from .paths import steps
 from .primitives import kind_en, kind_sv
 from .reading import read, too_deep
-from .shapes import CORE, table
+from .shapes import CORE
 from .walking import Walk
 
 _KEY = re.compile(r"^Rule (\S+) is broken")
@@ -157,7 +158,7 @@ class _Mended:
 def invariants() -> dict[str, str]:
     """Key → expression of every error-level invariant of the base types."""
     out: dict[str, str] = {}
-    for url, sd in table("structures").items():
+    for url, sd in shipped("structures").items():
         if url.startswith(CORE) and sd.get("derivation") != "constraint":
             for e in sd["elements"]:
                 for c in e.get("constraint", ()):

@@ -5,9 +5,11 @@ from __future__ import annotations
 import re
 from typing import TYPE_CHECKING, Any
 
+from sammanhang.fhir.tables import shipped
+
 from .items import Item
 from .reading import shown
-from .shapes import CORE, table
+from .shapes import CORE
 
 if TYPE_CHECKING:
     from .profiles import Validation
@@ -116,10 +118,10 @@ def _may_stand(context: Any, holder: Item, names: set[str]) -> bool:
 
 def _ancestors(code: str) -> list[str]:
     out = []
-    sd = table("structures").get(CORE + code)
+    sd = shipped("structures").get(CORE + code)
     while sd is not None and sd.get("baseDefinition"):
         out.append(sd["baseDefinition"].rsplit("/", 1)[-1])
-        sd = table("structures").get(sd["baseDefinition"])
+        sd = shipped("structures").get(sd["baseDefinition"])
     return out
 
 

@@ -6,8 +6,10 @@ from dataclasses import dataclass, field
 from functools import lru_cache
 from typing import Any
 
+from sammanhang.fhir.tables import shipped
+
 from ..checking import Path, expression, reference_type
-from .shapes import CORE, table
+from .shapes import CORE
 
 
 @dataclass(frozen=True)
@@ -126,7 +128,7 @@ class Item:
 @lru_cache(maxsize=4096)
 def suffix_type(suffix: str) -> str | None:
     """The type a choice's JSON name ends with: `Quantity`, `DateTime` → dateTime; None when none."""
-    structures = table("structures")
+    structures = shipped("structures")
     lower = suffix[0].lower() + suffix[1:]
     sd = structures.get(CORE + lower)
     if sd is not None and sd["kind"] == "primitive-type":

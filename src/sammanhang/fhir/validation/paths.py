@@ -9,7 +9,9 @@ from __future__ import annotations
 import re
 from functools import cache, lru_cache
 
-from .shapes import CORE, Shape, _shapes, shape, table
+from sammanhang.fhir.tables import shipped
+
+from .shapes import CORE, Shape, _shapes, shape
 
 _INDEX = re.compile(r"\[\d+\]$")
 
@@ -18,7 +20,7 @@ _INDEX = re.compile(r"\[\d+\]$")
 def _choices() -> dict[str, str]:
     """JSON name → FHIRPath, for names that mean a choice wherever they stand."""
     found: dict[str, set[str]] = {}
-    for url, sd in table("structures").items():
+    for url, sd in shipped("structures").items():
         if sd.get("derivation") == "constraint" or not url.startswith(CORE):
             continue
         for s in (_shapes(url.removeprefix(CORE)) or {}).values():

@@ -12,10 +12,11 @@ from collections import Counter
 from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
 
+from sammanhang.fhir.tables import shipped
+
 from .items import Item
 from .primitives import PATTERNS
 from .reading import shown
-from .shapes import table
 
 if TYPE_CHECKING:
     from .profiles import Validation
@@ -274,7 +275,7 @@ def _capability_statement(item: Item, validation: Validation) -> None:
 def _parameters() -> dict[str, tuple[str, set[str]]]:
     """URL → (type, resource types) of the specification's search parameters on one resource type."""
     if not _PARAMETERS:
-        for kind, params in table("search")["parameters"].items():
+        for kind, params in shipped("search")["parameters"].items():
             for code, p in params.items():
                 url = f"http://hl7.org/fhir/SearchParameter/{kind}-{code.lstrip('_')}"
                 if isinstance(p, dict) and isinstance(p.get("type"), str):

@@ -2,25 +2,17 @@
 
 from __future__ import annotations
 
-import gzip
-import json
 from dataclasses import dataclass, field
 from functools import cache, cached_property
-from pathlib import Path
 from typing import Any
 
+from sammanhang.fhir.tables import shipped
+
 CORE = "http://hl7.org/fhir/StructureDefinition/"
-R4 = Path(__file__).parent.parent / "r4"
 SYSTEM = "http://hl7.org/fhirpath/System."
 BACKBONES = ("BackboneElement", "Element")
 # Beyond this many codes the generated types leave a bound code to terminology (generate.models.Codes).
 ENUMERABLE = 700
-
-
-@cache
-def table(name: str) -> dict[str, Any]:
-    """One of the shipped compact tables: structures, valuesets or codesystems."""
-    return json.loads(gzip.decompress((R4 / f"{name}.json.gz").read_bytes()))
 
 
 @dataclass(frozen=True)
@@ -65,7 +57,7 @@ class Shape:
 
 def is_primitive(code: str) -> bool:
     """Whether a type code names a FHIR primitive."""
-    sd = table("structures").get(CORE + code)
+    sd = shipped("structures").get(CORE + code)
     return sd is not None and sd["kind"] == "primitive-type"
 
 
@@ -98,7 +90,7 @@ def shape(path: str) -> Shape | None:
 
 @cache
 def _shapes(name: str) -> dict[str, Shape] | None:
-    sd = table("structures").get(CORE + name)
+    sd = shipped("structures").get(CORE + name)
     if sd is None or sd["kind"] not in ("resource", "complex-type"):
         return None
     out: dict[str, Shape] = {}
@@ -149,7 +141,7 @@ def _shapes(name: str) -> dict[str, Shape] | None:
 @cache
 def bound_codes(url: str) -> frozenset[tuple[str, str]] | None:
     """(system, code) of a value set that the generated types enumerate; None for others."""
-    grouped = table("valuesets").get(url)
+    grouped = shipped("valuesets").get(url)
     if not grouped:
         return None
     members = frozenset((s, c) for s, codes in grouped.items() for c in codes)

@@ -267,6 +267,9 @@ async def test_what_is_not_offered_is_a_405(fhir: Api, method: str, path: str) -
     reply = await fhir.ask(method, path, None)
     assert reply.status == 405, reply
     assert reply.json["issue"][0]["code"] == "not-supported"
+    offered = reply.headers["allow"].split(", ")
+    assert method not in offered
+    assert ("POST" in offered) == (path in ("", "Patient", "Patient/_search", "_search"))
 
 
 async def test_an_unknown_method_is_not_implemented(fhir: Api) -> None:

@@ -13,9 +13,10 @@ from dataclasses import dataclass, field, replace
 from typing import Any
 
 from sammanhang.fhir.indexing import self_hash
+from sammanhang.store.connection import numbers
 from sammanhang.store.types import NUMBER, table
 
-from .kinds import Kinds, any_of, numbers
+from .kinds import Kinds, any_of
 from .parameters import COMMON_KINDS, parameter, record_slot
 from .parse import Criterion, Request, unescape
 from .values import date_value, instant_condition

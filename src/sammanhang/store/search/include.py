@@ -9,10 +9,11 @@ from typing import Any
 from sammanhang.fhir.decode import raw
 from sammanhang.fhir.indexing import hash64, self_hash, slot
 from sammanhang.kernel.errors import TooCostly
+from sammanhang.store.connection import numbers
 from sammanhang.store.database import Connection
 from sammanhang.store.types import NAME, NUMBER, table
 
-from .compile import Predicate, numbers
+from .compile import Predicate
 from .page import COLUMNS, Hit, Page
 from .parameters import Parameter, offered, parameter
 from .parse import Include, Request

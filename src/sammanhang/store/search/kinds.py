@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable
+from functools import cache
 from typing import Any
 
 from sammanhang.fhir.indexing import IDENTIFIER, cut, fold, hash64, mix, self_hash
+from sammanhang.store.connection import numbers
 
 from .parameters import Parameter, Slot
 from .parse import Criterion, fault, split, unescape
@@ -19,10 +21,6 @@ from .values import (
     reference_hashes,
     token_hash,
 )
-
-
-def numbers(values: Any) -> str:
-    return "{" + ",".join(map(str, values)) + "}"
 
 
 class Kinds:
@@ -96,7 +94,7 @@ class Kinds:
     def _text(self, c: Criterion, r: str) -> tuple[str, list[Any]]:
         parts, args = [], []
         for value in c.values:
-            pattern = json.dumps("^" + _regex(unescape(value)), ensure_ascii=False)
+            pattern = json.dumps("^" + _alike(unescape(value)), ensure_ascii=False)
             for s in c.parameter.slots:
                 for path in s.jsonpath.split("|$"):
                     path = path if path.startswith("$") else "$" + path
@@ -310,8 +308,23 @@ def _like(text: str) -> str:
     return text.replace("\\", "\\\\").replace("%", "\\%").replace("_", "\\_")
 
 
-def _regex(text: str) -> str:
-    return "".join("\\" + c if not (c.isalnum() or c.isspace()) else c for c in text)
+@cache
+def _variants() -> dict[str, str]:
+    """Each letter with those that fold to it: a → aàáâãäå…"""
+    found: dict[str, str] = {}
+    for number in range(0xC0, 0x250):
+        folded = fold(chr(number))
+        if len(folded) == 1 and folded != chr(number):
+            found[folded] = found.get(folded, folded) + chr(number)
+    return found
+
+
+def _alike(text: str) -> str:
+    """A pattern for text in any case and with any accents, as string search compares it."""
+    return "".join(
+        "\\s+" if c == " " else f"[{_variants().get(c, c)}]" if c.isalnum() else "\\" + c
+        for c in fold(text)
+    )
 
 
 def _jsonb(r: str) -> str:

@@ -2,17 +2,12 @@
 
 from __future__ import annotations
 
-import gzip
-import json
 from dataclasses import dataclass
 from functools import cache
-from pathlib import Path
 from typing import Any
 
-import sammanhang.fhir.r4 as r4
 from sammanhang.fhir.indexing import slot
-
-_TABLE = Path(r4.__file__).parent / "search.json.gz"
+from sammanhang.fhir.tables import shipped
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,12 +50,6 @@ _META = {
 }
 
 
-@cache
-def _table() -> dict[str, Any]:
-    table: dict[str, Any] = json.loads(gzip.decompress(_TABLE.read_bytes()))
-    return table
-
-
 def _slot(item: list[Any], kind: str) -> Slot:
     return Slot(item[0], item[1], tuple(item[2]), item[3], slot(item[0], kind))
 
@@ -75,7 +64,7 @@ def parameter(type_name: str, code: str) -> Parameter | None:
             name, path, fhir = _META[code]
             slots = (Slot(name, path, (fhir,), True, slot(name, kind)),)
         return Parameter(code, kind, slots)
-    raw = _table()["parameters"].get(type_name, {}).get(code)
+    raw = shipped("search")["parameters"].get(type_name, {}).get(code)
     if raw is None:
         return None
     if raw["type"] == "composite":
@@ -103,17 +92,17 @@ def parameter(type_name: str, code: str) -> Parameter | None:
 @cache
 def offered(type_name: str) -> tuple[str, ...]:
     """Codes of every parameter of a type, sorted; the common ones first."""
-    return (*COMMON_KINDS, *sorted(_table()["parameters"].get(type_name, {})))
+    return (*COMMON_KINDS, *sorted(shipped("search")["parameters"].get(type_name, {})))
 
 
 @cache
 def record_slot(type_name: str) -> str | None:
     """The reference whose patient is the row's `patient`, when it cannot repeat."""
-    found: str | None = _table()["record"].get(type_name)
+    found: str | None = shipped("search")["record"].get(type_name)
     return found
 
 
 @cache
 def compartment(type_name: str) -> tuple[str, ...]:
     """The parameters that put a type in a patient's compartment; `{def}` for Patient itself."""
-    return tuple(_table()["compartment"].get(type_name, ()))
+    return tuple(shipped("search")["compartment"].get(type_name, ()))

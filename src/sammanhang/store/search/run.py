@@ -6,10 +6,11 @@ from typing import Any
 
 from sammanhang.fhir.decode import raw
 from sammanhang.fhir.indexing import self_hash
+from sammanhang.store.connection import numbers
 from sammanhang.store.database import Connection
 from sammanhang.store.types import NAME, NUMBER, table
 
-from .compile import Compiler, Predicate, Query, numbers
+from .compile import Compiler, Predicate, Query
 from .include import include
 from .page import COLUMNS, Hit, Page
 from .parse import Request

@@ -15,7 +15,9 @@ from zlib import crc32
 
 import msgspec
 
-from .compile import Query, numbers
+from sammanhang.store.connection import numbers
+
+from .compile import Query
 from .parameters import Parameter, parameter
 from .parse import Request, fault
 

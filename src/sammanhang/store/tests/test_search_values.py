@@ -360,6 +360,8 @@ async def test_codes_match_with_their_marks_escaped(known: Api) -> None:
 async def test_text_searches_what_people_wrote(known: Api) -> None:
     assert await found(known, "Observation", "code:text=blodtryck") == {"c3"}
     assert await found(known, "Observation", "code:text=PULS") == {"c4"}
+    for text in ("blödtryck", "BLODTRYCK", "blòdt"):
+        assert await found(known, "Observation", f"code:text={text}") == {"c3"}, text
     assert await found(known, "Observation", "code:text=sittande") == set()
     assert await found(known, "Observation", "code:text=.*") == set()
 

@@ -6,6 +6,9 @@ import time
 
 import pytest
 
+from sammanhang.care.chart.medicines import high_alert
+from sammanhang.kernel.content import content
+
 SVEA = "/patients/svea-andersson"
 PAGES = (
     "",
@@ -66,6 +69,13 @@ async def test_a_curve_stands_beside_its_table(as_):
     page = await amira.get(f"{SVEA}/measurements")
     assert 'data-curve="points"' in page.text
     assert re.search(r'data-at="[\d.]+" data-value="[\d.]+"', page.text)
+
+
+@pytest.mark.parametrize(
+    "case", content("rules/high_alert")["cases"], ids=lambda c: c["code"] or "none"
+)
+def test_high_alert_medicines_are_those_the_content_says(case):
+    assert high_alert(case["code"]) is case["alert"]
 
 
 async def test_high_alert_medicines_look_different(as_):
