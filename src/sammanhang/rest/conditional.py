@@ -15,9 +15,9 @@ from sammanhang.kernel.errors import Conflict, Invalid, NotFound, PreconditionFa
 from sammanhang.store.database import Connection, Scope
 from sammanhang.store.search.run import run
 from sammanhang.store.write import commit_on, refusal
-from sammanhang.terminology.lookup import expand
 
 from . import gate, protected, write
+from .definitions import expander
 from .request import Answer, FhirRequest, versioned
 from .search import named_patients, understood
 
@@ -125,6 +125,8 @@ async def searching(fr: FhirRequest, type_name: str, condition: str) -> Any:
     request.summary = None
     scope: Scope = await gate.scope_for_search(fr, named_patients(request))
     wall = protected.unseen(fr, request, gate.within_scopes(fr, request, gate.wall(scope)))
+
+    expand = await expander(fr, request)
 
     async def search() -> list[Any]:
         async with fr.services.database.reading(scope) as connection:

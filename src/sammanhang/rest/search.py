@@ -10,10 +10,10 @@ from sammanhang.store.search.page import Page
 from sammanhang.store.search.parse import Criterion, Request, fault, parse, unescape
 from sammanhang.store.search.run import run
 from sammanhang.store.types import NUMBER
-from sammanhang.terminology.lookup import expand
 
 from . import gate, protected
 from .bundle import Writer
+from .definitions import expander
 from .outcome import outcome
 from .request import Answer, FhirRequest
 from .summary import shorten
@@ -35,6 +35,7 @@ async def search(
     scope = await gate.scope_for_search(fr, patients)
     settings = fr.services.settings
     wall = gate.within_scopes(fr, request, gate.wall(scope))
+    expand = await expander(fr, request)
     async with fr.services.database.reading(scope) as connection:
         page = await run(
             connection,

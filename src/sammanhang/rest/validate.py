@@ -2,14 +2,11 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 from sammanhang.fhir.decode import encode, raw
 from sammanhang.kernel.errors import Invalid, Issue
-from sammanhang.store import read as store
-from sammanhang.store.database import EVERYTHING
 
 from . import gate
+from .definitions import stored
 from .outcome import outcome
 from .request import Answer, FhirRequest
 
@@ -39,7 +36,7 @@ async def validate(fr: FhirRequest, type_name: str | None, id: str | None) -> An
         claimed = claimed.get("profile", []) if isinstance(claimed, dict) else []
         wanted = [*profiles, *(p for p in claimed if isinstance(p, str))]
         definitions = Definitions()
-        await _stored(fr, definitions, wanted)
+        await stored(fr, definitions, wanted)
         if wanted:
             seen = {(i.code, i.expression, i.en) for i in issues}
             issues += [
@@ -70,34 +67,3 @@ def _from_parameters(body: bytes) -> tuple[bytes, list[str]]:
         if k.startswith("value") and isinstance(v, str)
     ]
     return msgspec.json.Encoder(decimal_format="number").encode(resource), found
-
-
-async def _stored(fr: FhirRequest, definitions: Any, profiles: list[str]) -> None:
-    """Feeds the validator definitions that were loaded into the record: profiles and what they use."""
-    seen: set[str] = set()
-    todo = [p.split("|")[0] for p in profiles]
-    async with fr.services.database.reading(EVERYTHING) as connection:
-        for _ in range(6):  # profiles on profiles, extensions and value sets of theirs
-            todo = [u for u in dict.fromkeys(todo) if u not in seen]
-            if not todo:
-                return
-            seen |= set(todo)
-            bodies = await store.definitions(connection, todo)
-            todo = []
-            for body in bodies:
-                document = raw(body)
-                definitions.add(document)
-                todo += _used(document)
-
-
-def _used(document: dict[str, Any]) -> list[str]:
-    """Canonical URLs a definition builds on."""
-    found = [document.get("baseDefinition", "")]
-    for e in document.get("snapshot", {}).get("element", []):
-        for t in e.get("type", []):
-            found += [*t.get("profile", []), *t.get("targetProfile", [])]
-        found.append(e.get("binding", {}).get("valueSet", ""))
-    for include in document.get("compose", {}).get("include", []):
-        found += [include.get("system", ""), *include.get("valueSet", [])]
-    core = "http://hl7.org/fhir/"
-    return [u.split("|")[0] for u in found if u and not u.startswith(core)]

@@ -402,3 +402,41 @@ async def test_two_hundred_values_are_one_question(known: Api) -> None:
     dates = ",".join(f"1{n:03}" for n in range(200))
     assert await found(known, "Observation", f"date={dates}") == set()
     assert (await known.get(f"Patient?_id={','.join(f'u{n}' for n in range(501))}")).status == 400
+
+
+async def test_value_sets_of_the_record_can_be_searched_by(known: Api) -> None:
+    """`:in` with a value set, and a code system it draws on, that were loaded and not shipped."""
+    codes = "http://ex.org/own-codes"
+    await known.store(
+        {
+            "resourceType": "CodeSystem", "id": "own-codes", "url": codes, "status": "active", "content": "complete",
+            "concept": [{"code": "one"}, {"code": "two"}],
+        },
+        {
+            "resourceType": "ValueSet", "id": "own", "url": "http://ex.org/own", "status": "active",
+            "compose": {"include": [{"system": codes}, {"system": "http://ex.org/more", "concept": [{"code": "three"}]}]},
+        },
+        {
+            "resourceType": "ValueSet", "id": "endless", "url": "http://ex.org/endless", "status": "active",
+            "compose": {"include": [{"system": "http://ex.org/nowhere"}]},
+        },
+        *(
+            {
+                "resourceType": "Basic", "id": f"own-{code}", "code": {"coding": [{"system": system, "code": code}]},
+            }
+            for system, code in ((codes, "two"), ("http://ex.org/more", "three"), (codes, "four"), ("http://x", "one"))
+        ),
+    )  # fmt: skip
+    inside = {"own-two", "own-three"}
+    for name in (
+        "http://ex.org/own",
+        "ValueSet/own",
+        "http://127.0.0.1:8000/fhir/ValueSet/own",
+        "http://ex.org/own%7C1.0",
+    ):
+        assert await found(known, "Basic", f"code:in={name}") == inside, name
+    outside = await found(known, "Basic", "code:not-in=http://ex.org/own")
+    assert {"own-four", "own-one"} <= outside and not inside & outside
+    for name in ("http://ex.org/endless", "ValueSet/endless", "ValueSet/absent", "http://ex.org/x"):
+        reply = await known.get(f"Basic?code:in={name}")
+        assert reply.status == 400 and "cannot be enumerated" in reply.words, reply
