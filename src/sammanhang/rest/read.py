@@ -83,7 +83,7 @@ def _times(pairs: dict[str, str]) -> dict[str, Any]:
     if "_since" in pairs:
         out["since"] = interval("_since", pairs["_since"])[0]
     if "_at" in pairs:
-        out["at"] = interval("_at", pairs["_at"])[1]
+        out["at"] = interval("_at", pairs["_at"])
     if "_count" in pairs:
         out["count"] = max(1, min(whole("_count", pairs["_count"]), 1000))
     if "_before" in pairs:

@@ -81,7 +81,7 @@ async def vread(connection: Connection, type_name: str, id: str, version: int) -
 class HistoryRequest:
     """A history: of one resource, of a type, or of everything.
 
-    `before` is the event number to go on from; `since` and `at` are times.
+    `before` is the event number to go on from; `since` a time, `at` a span in which versions were current.
     """
 
     type: str | None = None
@@ -89,21 +89,22 @@ class HistoryRequest:
     count: int = 50
     before: int | None = None
     since: datetime | None = None
-    at: datetime | None = None
+    at: tuple[datetime, datetime] | None = None
 
 
 _OF_ONE = """
-SELECT * FROM (
+SELECT version, updated, patient, body, method FROM (SELECT *, lead(updated) OVER (ORDER BY version) AS until FROM (
     SELECT version, updated, patient, body, CASE WHEN version = 1 THEN 1 ELSE 2 END AS method
       FROM store.resource WHERE self = %(self)s AND type = %(type)s AND id = %(id)s
     UNION ALL
     SELECT version, updated, patient, body, method
       FROM store.history WHERE self = %(self)s AND type = %(type)s AND id = %(id)s
-) v WHERE version < %(before)s AND updated >= %(since)s AND updated <= %(at)s
+) every) v WHERE version < %(before)s AND updated >= %(since)s
+    AND updated < %(to)s AND (until IS NULL OR until > %(from)s)
 ORDER BY version DESC LIMIT %(limit)s
 """
 _EARLIEST = datetime(1, 1, 1, tzinfo=UTC)
-_LATEST = datetime(9999, 12, 31, tzinfo=UTC)
+_ALWAYS = _EARLIEST, datetime(9999, 12, 31, tzinfo=UTC)
 
 
 async def history_of(
@@ -116,7 +117,7 @@ async def history_of(
         {
             "self": self_hash(request.type, request.id), "type": NUMBER[request.type],
             "id": request.id, "before": min(request.before or 2**31 - 1, 2**31 - 1),
-            "since": request.since or _EARLIEST, "at": request.at or _LATEST,
+            "since": request.since or _EARLIEST, "from": (request.at or _ALWAYS)[0], "to": (request.at or _ALWAYS)[1],
             "limit": request.count + 1,
         },
     )  # fmt: skip
@@ -145,8 +146,13 @@ async def history(
         where.append("e.at >= %s")
         values.append(request.since)
     if request.at is not None:
-        where.append("e.at <= %s")
-        values.append(request.at)
+        where.append(
+            "e.at < %s AND coalesce("
+            "(SELECT n.updated FROM store.resource n WHERE n.self = e.self AND n.type = e.type AND n.version = e.version + 1),"
+            " (SELECT n.updated FROM store.history n WHERE n.self = e.self AND n.type = e.type AND n.version = e.version + 1),"
+            " 'infinity') > %s"
+        )
+        values += [request.at[1], request.at[0]]
     if request.before is not None:
         where.append("e.seq < %s")
         values.append(request.before)

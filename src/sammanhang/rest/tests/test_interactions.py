@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 from datetime import UTC, datetime, timedelta
 from email.utils import format_datetime
@@ -374,3 +375,21 @@ async def test_the_capability_statement_is_a_valid_resource_that_tells_the_truth
     assert {"Patient", "Observation", "Binary"} <= kinds
     stored = await fhir.post("CapabilityStatement", statement)
     assert stored.status == 201, stored
+
+
+@pytest.mark.parametrize("path", ["Patient/then/_history", "Patient/_history", "_history"])
+async def test_a_history_can_be_asked_what_was_current(fresh: Api, path: str) -> None:
+    """`_at`: the versions that were current at some moment of the span, whenever they were made."""
+    times = []
+    for family in ("Ett", "Två", "Tre"):
+        reply = await fresh.put("Patient/then", patient("then", family))
+        times.append(reply.json["meta"]["lastUpdated"])
+        await asyncio.sleep(0.01)
+    for number, at in enumerate(times, 1):
+        found = (await fresh.get(f"{path}?_at={at}")).json["entry"]
+        assert [e["resource"]["meta"]["versionId"] for e in found] == [str(number)], at
+    day = (await fresh.get(f"{path}?_at={times[0][:10]}")).json["entry"]
+    assert [e["resource"]["meta"]["versionId"] for e in day] == ["3", "2", "1"]
+    assert "entry" not in (await fresh.get(f"{path}?_at=2001")).json
+    now = (await fresh.get(f"{path}?_at=2099")).json["entry"]
+    assert [e["resource"]["meta"]["versionId"] for e in now] == ["3"]
