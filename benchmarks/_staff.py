@@ -9,7 +9,7 @@ from datetime import UTC, datetime, timedelta
 from types import SimpleNamespace
 from typing import Any
 
-from _bench import Bench, settle
+from _bench import Bench, column, settle
 from starlette.requests import Request
 
 PATIENT = "bench-patient"
@@ -17,13 +17,28 @@ PATIENT = "bench-patient"
 
 def region(bench: Bench) -> str:
     """A database with a small fictional region, staff included."""
-    from sammanhang.region.create import create_region
+    dsn, _ = bench.database("region", fresh=False)
+    populate(dsn)
+    return dsn
 
-    dsn, new = bench.database("region", fresh=False)
-    if new:
+
+def populate(dsn: str) -> None:
+    """Puts the small region into a database that has no staff yet."""
+    from sammanhang.region.create import create_region
+    from sammanhang.store.types import NUMBER
+
+    kind = NUMBER["PractitionerRole"]
+    if not column(dsn, "SELECT 1 FROM store.other WHERE type = %s LIMIT 1", kind):
         create_region(dsn, 200, 1)
         settle(dsn)
-    return dsn
+
+
+def chart_reader(dsn: str, url: str) -> str:
+    """The cookie of a nurse who has the patient with 500 resources in care."""
+    cookie, assignment = log_in(dsn, url)
+    if not column(dsn, "SELECT 1 FROM store.patient WHERE id = %s", PATIENT):
+        add_patient(dsn, assignment)
+    return cookie
 
 
 async def logged_in(dsn: str, url: str) -> tuple[str, Any]:

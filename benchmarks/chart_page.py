@@ -5,9 +5,9 @@ from __future__ import annotations
 import asyncio
 from typing import Any
 
-from _bench import Bench, Figure, column
+from _bench import Bench, Figure
 from _drive import Requests, drive
-from _staff import PATIENT, add_patient, log_in, region
+from _staff import PATIENT, chart_reader, region
 
 PAGES = ("", "/timeline", "/measurements", "/results", "/medicines")
 
@@ -17,9 +17,7 @@ def run(bench: Bench) -> list[Figure]:
     dsn = region(bench)
     figures = []
     with bench.server(dsn) as server:
-        cookie, assignment = log_in(dsn, server.url)
-        if not column(dsn, "SELECT 1 FROM store.patient WHERE id = %s", PATIENT):
-            add_patient(dsn, assignment)
+        cookie = chart_reader(dsn, server.url)
         for page in PAGES:
             path = f"/patients/{PATIENT}{page}"
             requests = Requests([("GET", path, b"")], {"Cookie": cookie})
@@ -42,12 +40,13 @@ async def _queries(dsn: str, url: str, cookie: str, path: str) -> tuple[int, int
 
     from sammanhang.access.services import Services
     from sammanhang.kernel.settings import Settings
+    from sammanhang.store.connection import Connection
     from sammanhang.web.app import create_app
 
     services = Services.make(replace(Settings.load(), base_url=url), dsn)
     await services.open()
     seen: list[str] = []
-    execute = psycopg.AsyncCursor.execute
+    execute, fetch = psycopg.AsyncCursor.execute, Connection.fetch
 
     async def counted(self: Any, query: Any, *args: Any, **kwargs: Any) -> Any:
         text = str(query)
@@ -55,17 +54,24 @@ async def _queries(dsn: str, url: str, cookie: str, path: str) -> tuple[int, int
             seen.append(text)
         return await execute(self, query, *args, **kwargs)
 
+    async def counted_too(self: Any, sql: str, *args: Any, **kwargs: Any) -> Any:
+        if "audit." not in sql and "set_config" not in sql:
+            seen.append(sql)
+        return await fetch(self, sql, *args, **kwargs)
+
     try:
         app = create_app(services)
         transport = httpx.ASGITransport(app)
         async with httpx.AsyncClient(transport=transport, base_url=url) as http:
             await http.get(path, headers={"cookie": cookie})  # names and tokens known from then on
             psycopg.AsyncCursor.execute = counted  # type: ignore[method-assign, assignment]
+            Connection.fetch = counted_too  # type: ignore[method-assign]
             answer = await http.get(path, headers={"cookie": cookie})
         assert answer.status_code == 200, (answer.status_code, answer.text[:300])
         return len(seen), len(answer.content)
     finally:
         psycopg.AsyncCursor.execute = execute  # type: ignore[method-assign]
+        Connection.fetch = fetch  # type: ignore[method-assign]
         await services.close()
 
 
