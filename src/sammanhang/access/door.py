@@ -23,18 +23,8 @@ from sammanhang.store.types import NAME, NUMBER, table
 
 from .actor import Actor
 from .audit import AuditLog, Entry, stamp
-from .rules import Block, Decision, Facts, decide
-
-PROTECTED_SYSTEM = "http://hl7.se/fhir/ig/base/CodeSystem/SecurityLabel"
-PROTECTED_CODES = ("sekretessmarkering", "skyddadFolkbokforing")
-PROTECTED = frozenset(coded(PROTECTED_SYSTEM, c)[1] for c in PROTECTED_CODES)
-CONSENT_KIND = "http://sammanhang.se/fhir/CodeSystem/consent-kind"
-
-
-def is_protected(patient: Any) -> bool:
-    """Whether a Patient's labels say protected identity (sekretessmarkering, skyddad folkbokföring)."""
-    labels = (patient.meta.security if patient.meta is not None else None) or ()
-    return any(c.system == PROTECTED_SYSTEM and c.code in PROTECTED_CODES for c in labels)
+from .facts import facts_of
+from .rules import DISCLOSURE, Decision, Facts, decide
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,23 +43,6 @@ class Stored:
     def resource(self) -> Any:
         """The decoded resource."""
         return trusted(self.body, self.type)
-
-
-# sources_and_relations: who holds data on the patient, who has them in care, blocks and consents
-_FACTS = """
-SELECT 1, pr.id, un.id, bool_or(r.care_until > now() AND r.unit = %(unit)s), NULL::bytea, NULL::bigint[]
-  FROM store.resource r LEFT JOIN store.party pr ON pr.number = r.provider
-       LEFT JOIN store.party un ON un.number = r.unit
- WHERE r.patient = %(patient)s GROUP BY 2, 3
-UNION ALL
-SELECT 2, NULL, NULL, NULL, r.body, NULL FROM store.other r
- WHERE r.patient = %(patient)s AND r.type = %(consent)s
-UNION ALL
-SELECT 3, r.id, NULL, NULL, r.body, r.labels FROM store.patient r WHERE r.self = %(patient)s AND r.type = %(type)s
-UNION ALL
-SELECT 4, d.reason, NULL, NULL, NULL, NULL FROM access.declared d
- WHERE d.patient = %(patient)s AND d.actor = %(actor)s AND d.assignment = %(assignment)s AND d.until > now()
-"""
 
 
 @dataclass
@@ -184,50 +157,8 @@ class Doors:
         """What the law needs to know, and the Patient (None when there is none); one query."""
         a = actor.assignment
         unit = await self.database.party(a.unit) if a else None
-        patient = self_hash("Patient", patient_id)
-        async with self.database.reading(EVERYTHING) as connection:
-            self.database.queries += 1
-            cursor = await connection.quick.execute(
-                _FACTS,
-                {
-                    "unit": unit if unit is not None else -1,
-                    "patient": patient,
-                    "consent": NUMBER["Consent"],
-                    "type": NUMBER["Patient"],
-                    "actor": actor.id,
-                    "assignment": a.id if a else "",
-                },
-            )
-            rows = await cursor.fetchall()
-        sources: set[tuple[str, str]] = set()
-        relation, declared = False, None
-        consented: set[str] = set()
-        blocks: list[Block] = []
-        person: Any = None
-        protected = False
-        for kind, one, two, in_care, body, labels in rows:
-            if kind == 1:
-                relation = relation or bool(in_care)
-                if one is not None:
-                    sources.add((one, two or ""))
-            elif kind == 2:
-                _consent(trusted(body, "Consent"), consented, blocks)
-            elif kind == 3 and one == patient_id:
-                person = trusted(body, "Patient")
-                protected = bool(PROTECTED & set(labels or ()))
-            elif kind == 4:
-                declared = one
-        facts = Facts(
-            exists=person is not None,
-            sources=frozenset(sources),
-            relation=relation,
-            declared=declared,
-            consented=frozenset(consented),
-            blocks=tuple(blocks),
-            protected=protected,
-            at=datetime.now(UTC),
-        )
-        return facts, person
+        self.database.queries += 1
+        return await facts_of(self.database, actor, patient_id, unit)
 
     async def open_record(
         self,
@@ -243,8 +174,6 @@ class Doors:
         words as one the actor has no relation with.
         """
         facts, person = await self.facts(actor, patient_id)
-        if actor.kind == "resident" and actor.id != f"Patient/{patient_id}":
-            facts = Facts(exists=False)
         decision = decide(actor, facts)
         if decision.effect == "deny" or person is None:
             if decision.effect == "permit":
@@ -293,6 +222,7 @@ class Doors:
             patients=patients,
             providers=tuple(p for p in providers if p is not None),
             hidden_units=tuple(u for u in units if u is not None),
+            hidden_labels=tuple(coded(DISCLOSURE, c)[1] for c in sorted(decision.hidden_labels)),
         )
 
     async def search_scope(self, actor: Actor) -> Scope:
@@ -373,33 +303,6 @@ def decide_without_patient(actor: Actor) -> Decision | None:
     """The refusal that stands whoever the patient is (R1, role), or None."""
     decision = decide(actor, Facts(exists=True, relation=True))
     return decision if decision.effect == "deny" else None
-
-
-def _consent(c: Any, consented: set[str], blocks: list[Block]) -> None:
-    """Reads one Consent: a permit for a provider, or a block on a unit or provider."""
-    if c.status != "active" or c.provision is None:
-        return
-    kinds = {
-        coding.code
-        for category in c.category or ()
-        for coding in category.coding or ()
-        if coding.system == CONSENT_KIND
-    }
-    period = c.provision.period
-    if period is not None and period.end is not None:
-        from sammanhang.fhir.dates import bounds
-
-        if bounds(period.end)[1] < datetime.now(UTC):
-            return
-    parties = [
-        a.reference.reference.removeprefix("Organization/")
-        for a in c.provision.actor or ()
-        if a.reference is not None and a.reference.reference
-    ]
-    if c.provision.type == "permit":
-        consented.update(parties)
-    elif c.provision.type == "deny":
-        blocks += [Block("inner" if "inre-sparr" in kinds else "outer", p) for p in parties]
 
 
 async def together(*work: Any) -> list[Any]:

@@ -17,15 +17,9 @@ from sammanhang.store.database import EVERYTHING, Database
 from sammanhang.store.types import NUMBER
 
 from .actor import Assignment
+from .facts import PROTECTED
 from .staff import BY_PRACTITIONER, ROLE, Held, held_with, is_dead, resources, shown_name
 
-# The security labels of protected identity (HL7 Sweden base): such people are on no list at all.
-_PROTECTED_SYSTEM = "http://hl7.se/fhir/ig/base/CodeSystem/SecurityLabel"
-_PROTECTED = [
-    coded(_PROTECTED_SYSTEM, c)[1] for c in ("sekretessmarkering", "skyddadFolkbokforing")
-]
-LOGIN_AGE = 13
-"""From this age a resident logs in with an e-identification of their own (1177's practice)."""
 STORY = "http://sammanhang.se/fhir/tag/story"
 """The tag of people whose story is told in the demo: they stand first."""
 
@@ -162,7 +156,7 @@ async def _residents(database: Database, words: list[str], limit: int) -> list[P
             selves = [row[0] for row in await cursor.fetchall()]
             cursor = await connection.execute(_SOME, (number, limit * 4))
             selves += [row[0] for row in await cursor.fetchall()]
-        cursor = await connection.execute(_RESIDENTS, (number, selves, _PROTECTED))
+        cursor = await connection.execute(_RESIDENTS, (number, selves, list(PROTECTED)))
         rows = await cursor.fetchall()
     place = {self: i for i, self in enumerate(selves)}
     rows.sort(key=lambda row: place.get(self_hash("Patient", row[0]), len(place)))
@@ -196,7 +190,11 @@ def _of_age(patient: Any) -> bool:
         return True
     today = clock.today()
     born = bounds(patient.birthDate)[0].astimezone(clock.STOCKHOLM)
-    return (today.year - born.year, today.month, today.day) >= (LOGIN_AGE, born.month, born.day)
+    return (today.year - born.year, today.month, today.day) >= (
+        content("rules/ages")["own_login_from"],
+        born.month,
+        born.day,
+    )
 
 
 def _note(patient: Any) -> str:

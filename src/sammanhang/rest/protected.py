@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from sammanhang.access.door import PROTECTED, PROTECTED_CODES, is_protected
+from sammanhang.access.facts import PROTECTED, PROTECTED_CODES, is_protected
 from sammanhang.fhir.decode import encode, trusted
 from sammanhang.fhir.r4 import Coding, HumanName
 from sammanhang.store.search.compile import Predicate

@@ -6,7 +6,7 @@
     owners.ndjson          owners of resources that do not carry them in their tags
     parties.ndjson         care providers and units that own anything
     audit/                 the trace: chains, blocks of entries with their hashes, seals
-    access/                API clients (secrets as argon2id hashes) and declared reasons
+    access/                API clients (secrets as argon2id hashes), declared reasons, emergencies, lifted blocks
     content/, settings.json  forms, rules and texts as they are; settings in force but secrets
 
 Read from one snapshot, so all of it is true at one moment. `store.load` takes the folder back. Not
@@ -34,6 +34,7 @@ from sammanhang.kernel.errors import Conflict
 from sammanhang.kernel.owner import PROVIDER, UNIT
 from sammanhang.kernel.settings import ROWS, Settings
 
+from .kept import ACCESS, TRACE
 from .loading.plan import EXPORT
 from .loading.restoring import PastVersion
 from .types import NAME, table
@@ -246,11 +247,7 @@ def _history(
 
 def _trace(connection: psycopg.Connection[Any], out: _Folder) -> None:
     """The audit trail; hashes in hexadecimal, entries as the very text that was hashed."""
-    for name, columns, order in (
-        ("chain", "chain, opened, genesis", "chain"),
-        ("block", "chain, seq, at, keys, entries, hash", "chain, seq"),
-        ("seal", "number, at, heads, hash", "number"),
-    ):
+    for name, columns, order in TRACE:
         names = columns.split(", ")
         with out.lines(f"audit/{name}.ndjson") as write:
             for row in _stream(connection, f"SELECT {columns} FROM audit.{name} ORDER BY {order}"):
@@ -264,10 +261,7 @@ def _trace(connection: psycopg.Connection[Any], out: _Folder) -> None:
 
 
 def _access(connection: psycopg.Connection[Any], out: _Folder) -> None:
-    for name, columns in (
-        ("client", "id, secret, name, scopes, provider, everything, demo, active, created"),
-        ("declared", "actor, assignment, patient, reason, declared, until"),
-    ):
+    for name, columns, _key in ACCESS:
         names = columns.split(", ")
         with out.lines(f"access/{name}.ndjson") as write:
             for row in _stream(connection, f"SELECT {columns} FROM access.{name} ORDER BY 1"):

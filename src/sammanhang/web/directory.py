@@ -11,7 +11,7 @@ from datetime import date, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
-from sammanhang.access.door import PROTECTED
+from sammanhang.access.facts import PROTECTED
 from sammanhang.fhir.dates import BEGINNING, END, bounds
 from sammanhang.fhir.decode import trusted
 from sammanhang.fhir.indexing import fold, identified, slot

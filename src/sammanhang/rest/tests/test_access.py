@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 import pytest_asyncio
 
-from sammanhang.access import door
+from sammanhang.access import door, facts
 from sammanhang.rest import gate
 
 from .api import (
@@ -41,14 +41,14 @@ def visit(id: str, subject: Any, provider: str, unit: str) -> dict[str, Any]:
 
 
 def consent(id: str, subject: Any, kind: str, party: str) -> dict[str, Any]:
-    """A permit for a care provider (`svod`) or a block (`inre-sparr`, `yttre-sparr`)."""
+    """A permit for a care provider (`sammanhallen-dokumentation`) or a block (`inre-sparr`, `yttre-sparr`)."""
     return {
         "resourceType": "Consent", "id": id, "status": "active", "patient": subject,
         "scope": {"coding": [{"system": "http://terminology.hl7.org/CodeSystem/consentscope", "code": "patient-privacy"}]},
-        "category": [{"coding": [{"system": door.CONSENT_KIND, "code": kind}]}],
+        "category": [{"coding": [{"system": facts.CONSENT_KIND, "code": kind}]}],
         "policyRule": {"text": "PDL"},
         "provision": {
-            "type": "permit" if kind == "svod" else "deny",
+            "type": "permit" if kind == "sammanhallen-dokumentation" else "deny",
             "actor": [{"role": {"text": "x"}, "reference": {"reference": f"Organization/{party}"}}],
         },
     }  # fmt: skip
@@ -120,7 +120,7 @@ async def test_own_data_are_seen_and_others_only_with_consent_and_relation(known
     nurse = known.as_("nurse")
     assert sorted((await nurse.get("Observation?patient=ann")).ids) == ["ann-r", "ann-t"]
     assert (await nurse.get("Observation/ann-h")).status == 404
-    await known.store(consent("svod", ANN, "svod", TOWN))
+    await known.store(consent("svod", ANN, "sammanhallen-dokumentation", TOWN))
     try:
         assert sorted((await nurse.get("Observation?patient=ann")).ids) == [
             "ann-c",
@@ -132,7 +132,7 @@ async def test_own_data_are_seen_and_others_only_with_consent_and_relation(known
         await known.store(consent("outer", ANN, "yttre-sparr", REGION))
         assert sorted((await nurse.get("Observation?patient=ann")).ids) == ["ann-r", "ann-t"]
         await known.delete("Consent/outer")
-        await known.store(consent("bo-svod", BO, "svod", TOWN))
+        await known.store(consent("bo-svod", BO, "sammanhallen-dokumentation", TOWN))
         assert (await nurse.get("Observation?patient=bo")).status == 403
     finally:
         await known.delete("Consent/svod")
@@ -242,7 +242,7 @@ async def test_staff_write_in_their_own_name_and_never_over_another_provider(kno
     assert (await nurse.put("Patient/ann", patient("ann"))).status == 403
     assert (await nurse.put("Observation/bo-h", observation("bo-h", "Patient/bo"))).status == 404
     assert (await nurse.delete("Observation/bo-h")).status == 404
-    await known.store(consent("w-svod", ANN, "svod", TOWN))
+    await known.store(consent("w-svod", ANN, "sammanhallen-dokumentation", TOWN))
     try:
         for reply in (
             await nurse.put("Observation/ann-h", observation("ann-h", "Patient/ann")),

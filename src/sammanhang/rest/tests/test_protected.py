@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 import pytest_asyncio
 
-from sammanhang.access.door import PROTECTED_SYSTEM
+from sammanhang.access.facts import PROTECTED_SYSTEM
 
 from .api import ACTORS, HOSPITAL, REGION, Api, bundle, entry, observation, owned, patient
 

@@ -13,6 +13,7 @@ import msgspec
 import psycopg
 
 from sammanhang.fhir.indexing import self_hash
+from sammanhang.store.kept import ACCESS, TRACE
 from sammanhang.store.rows import Row
 from sammanhang.store.types import NUMBER
 
@@ -85,11 +86,6 @@ def restore_trace(dsn: str, folder: Path) -> bool | None:
     Only into a database that has no trace yet: an audit trail is never mixed. False when it has one
     (the export's own stays readable in its folder), None when the export holds none.
     """
-    tables = (
-        ("chain", "chain, opened, genesis"),
-        ("block", "chain, seq, at, keys, entries, hash"),
-        ("seal", "number, at, heads, hash"),
-    )
     if not (folder / "audit" / "chain.ndjson").exists():
         return None
     with psycopg.connect(dsn, autocommit=True) as connection, connection.transaction():
@@ -102,7 +98,7 @@ def restore_trace(dsn: str, folder: Path) -> bool | None:
                 (first.get("chain"), bytes.fromhex(first.get("genesis", ""))),
             )
             return same.rowcount == 1  # a load that was broken off put it back already
-        for name, columns in tables:
+        for name, columns, _order in TRACE:
             names = columns.split(", ")
             with connection.cursor().copy(f"COPY audit.{name} ({columns}) FROM STDIN") as copy:
                 for line in lines(folder / "audit" / f"{name}.ndjson"):
@@ -116,11 +112,8 @@ def restore_trace(dsn: str, folder: Path) -> bool | None:
 
 
 def restore_access(connection: psycopg.Connection[Any], folder: Path) -> None:
-    """Puts API clients and declared reasons back; those that exist stay as they are."""
-    for name, columns, key in (
-        ("client", "id, secret, name, scopes, provider, everything, demo, active, created", "id"),
-        ("declared", "actor, assignment, patient, reason, declared, until", None),
-    ):
+    """Puts back what `kept.ACCESS` lists; what exists stays as it is."""
+    for name, columns, key in ACCESS:
         names = columns.split(", ")
         for line in lines(folder / "access" / f"{name}.ndjson"):
             values = [line.get(n) for n in names]

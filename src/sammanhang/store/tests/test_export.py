@@ -44,6 +44,19 @@ def filled(empty_database: str, tmp_path: Path) -> str:
             "INSERT INTO access.declared (actor, assignment, patient, reason, until)"
             " VALUES ('Practitioner/a', 'r', 1, 'acute', now())"
         )
+        c.execute(
+            "INSERT INTO access.emergency (actor, assignment, unit, provider, patient, patient_id, danger,"
+            " unable, said, until, parties) VALUES ('Practitioner/a', 'r', 'u', 'p', 1, 'x', 'life', 'no-time',"
+            " 'Fort', now(), '{a,b}')"
+        )
+        c.execute(
+            "INSERT INTO access.lift (patient, party, for_party, rule, granted_by, said, until)"
+            " VALUES (1, 'a', 'b', 'R5', 'Practitioner/b', 'Ja', now())"
+        )
+        c.execute(
+            "INSERT INTO access.lift_request (patient, patient_id, party, for_party, unit, actor, said)"
+            " VALUES (1, 'x', 'a', 'b', 'u', 'Practitioner/a', 'Behövs')"
+        )
     create_client(empty_database, "Lab", ["system/*.rs"], provider="SE-P", id="lab")
     return empty_database
 
@@ -61,6 +74,7 @@ _SAME = {
     "dates": "SELECT * FROM store.date ORDER BY slot, self, low",
     "clients": "SELECT * FROM access.client",
     "declared": "SELECT * FROM access.declared",
+    **{t: f"SELECT * FROM access.{t}" for t in ("emergency", "lift", "lift_request")},
     "seals": "SELECT * FROM audit.seal",
     "migrations": "SELECT name FROM public.migration ORDER BY 1",
 }

@@ -1,0 +1,211 @@
+"""The facts a decision is made of, fetched in one query."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from datetime import UTC, date, datetime
+from typing import Any
+
+from sammanhang.fhir.dates import BEGINNING, END, bounds
+from sammanhang.fhir.decode import trusted
+from sammanhang.fhir.indexing import coded, self_hash
+from sammanhang.store.database import EVERYTHING, Database
+from sammanhang.store.types import NUMBER
+
+from .actor import Actor
+from .rules import Block, Facts
+
+PROTECTED_SYSTEM = "http://hl7.se/fhir/ig/base/CodeSystem/SecurityLabel"
+PROTECTED_CODES = ("sekretessmarkering", "skyddadFolkbokforing")
+PROTECTED = frozenset(coded(PROTECTED_SYSTEM, c)[1] for c in PROTECTED_CODES)
+CONSENT_KIND = "http://sammanhang.se/fhir/CodeSystem/consent-kind"
+_ROLE = "http://terminology.hl7.org/CodeSystem/v3-RoleCode"
+
+# sources_and_relations, consents, patient, declared reason, emergency, lifted blocks
+_FACTS = """
+SELECT 1, pr.id, un.id, bool_or(r.care_until > now() AND r.unit = %(unit)s), NULL::bytea, NULL::bigint[]
+  FROM store.resource r LEFT JOIN store.party pr ON pr.number = r.provider
+       LEFT JOIN store.party un ON un.number = r.unit
+ WHERE r.patient = %(patient)s GROUP BY 2, 3
+UNION ALL
+SELECT 2, NULL, NULL, NULL, r.body, NULL FROM store.other r
+ WHERE r.patient = %(patient)s AND r.type = %(consent)s
+UNION ALL
+SELECT 3, r.id, NULL, NULL, r.body, r.labels FROM store.patient r WHERE r.self = %(patient)s AND r.type = %(type)s
+UNION ALL
+SELECT 4, d.reason, NULL, NULL, NULL, NULL FROM access.declared d
+ WHERE d.patient = %(patient)s AND d.actor = %(actor)s AND d.assignment = %(assignment)s AND d.until > now()
+UNION ALL
+SELECT 5, array_to_string(e.parties, ','), NULL, NULL, NULL, NULL FROM access.emergency e
+ WHERE e.patient = %(patient)s AND e.actor = %(actor)s AND e.assignment = %(assignment)s
+   AND e.until > now() AND e.ended IS NULL
+UNION ALL
+SELECT 6, l.party, NULL, NULL, NULL, NULL FROM access.lift l
+ WHERE l.patient = %(patient)s AND l.for_party = ANY(%(parties)s::text[]) AND l.until > now()
+"""
+# … and for a resident who asks for somebody else's record: who has custody, and who asks
+_CUSTODY = """
+UNION ALL
+SELECT 7, NULL, NULL, NULL, r.body, NULL FROM store.other r
+ WHERE r.patient = %(patient)s AND r.type = %(related)s
+UNION ALL
+SELECT 8, NULL, NULL, NULL, r.body, NULL FROM store.patient r WHERE r.self = %(asker)s AND r.type = %(type)s
+"""
+
+
+@dataclass
+class _Consents:
+    """What a patient's Consent resources say now."""
+
+    now: datetime
+    consented: set[str] = field(default_factory=set)
+    blocks: list[Block] = field(default_factory=list)
+    incapable: bool = False
+    own_access: bool = False
+    extended: date | None = None
+
+    def read(self, c: Any) -> None:
+        """Takes in one Consent; `region.legal` and the glossary list the kinds."""
+        if c.status != "active" or c.provision is None:
+            return
+        period = c.provision.period
+        low = bounds(period.start)[0] if period is not None and period.start else BEGINNING
+        high = bounds(period.end)[1] if period is not None and period.end else END
+        if not low <= self.now < high:
+            return
+        kinds = {
+            coding.code
+            for category in c.category or ()
+            for coding in category.coding or ()
+            if coding.system == CONSENT_KIND
+        }
+        parties = [
+            a.reference.reference.removeprefix("Organization/")
+            for a in c.provision.actor or ()
+            if a.reference is not None and a.reference.reference
+        ]
+        if c.provision.type == "deny":
+            # a block of a kind we do not know hides as much as one can
+            kind = "inner" if "inre-sparr" in kinds else "outer"
+            self.blocks += [Block(kind, p) for p in parties]  # type: ignore[arg-type]
+        elif c.provision.type == "permit":
+            if "sammanhallen-dokumentation" in kinds:
+                self.consented.update(parties)
+            self.incapable |= "beslutsoformogen" in kinds
+            self.own_access |= "mognad-egen-journal" in kinds
+            if "forlangd-vardnadshavare" in kinds:
+                until = high.date()
+                self.extended = max(self.extended, until) if self.extended else until
+
+
+async def facts_of(
+    database: Database, actor: Actor, patient_id: str, unit: int | None
+) -> tuple[Facts, Any]:
+    """The facts about an actor and a patient, and the Patient (None when there is none).
+
+    `unit` is the number of the actor's unit. One query.
+    """
+    a = actor.assignment
+    patient = self_hash("Patient", patient_id)
+    own = actor.kind == "resident" and actor.id == f"Patient/{patient_id}"
+    other = actor.kind == "resident" and not own
+    async with database.reading(EVERYTHING) as connection:
+        cursor = await connection.quick.execute(
+            _FACTS + _CUSTODY if other else _FACTS,
+            {
+                "unit": unit if unit is not None else -1,
+                "patient": patient,
+                "consent": NUMBER["Consent"],
+                "type": NUMBER["Patient"],
+                "related": NUMBER["RelatedPerson"],
+                "actor": actor.id,
+                "asker": self_hash("Patient", actor.id.removeprefix("Patient/")),
+                "assignment": a.id if a else "",
+                "parties": [a.unit, a.provider] if a else [],
+            },
+        )
+        rows = await cursor.fetchall()
+    now = datetime.now(UTC)
+    sources: set[tuple[str, str]] = set()
+    relation, declared = False, None
+    consents = _Consents(now)
+    person: Any = None
+    protected, danger = False, False
+    emergency: set[str] = set()
+    lifted: set[str] = set()
+    related: list[Any] = []
+    asker: Any = None
+    for kind, one, two, in_care, body, labels in rows:
+        if kind == 1:
+            relation = relation or bool(in_care)
+            if one is not None:
+                sources.add((one, two or ""))
+        elif kind == 2:
+            consents.read(trusted(body, "Consent"))
+        elif kind == 3 and one == patient_id:
+            person = trusted(body, "Patient")
+            protected = bool(PROTECTED & set(labels or ()))
+        elif kind == 4:
+            declared = one
+        elif kind == 5:
+            danger = True
+            emergency.update(p for p in one.split(",") if p)
+        elif kind == 6:
+            lifted.add(one)
+        elif kind == 7:
+            related.append(trusted(body, "RelatedPerson"))
+        elif kind == 8:
+            asker = trusted(body, "Patient")
+    facts = Facts(
+        exists=person is not None,
+        sources=frozenset(sources),
+        relation=relation,
+        declared=declared,
+        consented=frozenset(consents.consented),
+        blocks=tuple(consents.blocks),
+        protected=protected,
+        at=now,
+        born=_born(person),
+        danger=danger,
+        emergency=frozenset(emergency),
+        lifted=frozenset(lifted),
+        incapable=consents.incapable,
+        own=own,
+        guardian=other and asker is not None and any(_custody(r, asker, now) for r in related),
+        extended=consents.extended,
+        own_access=consents.own_access,
+    )
+    return facts, person
+
+
+def is_protected(patient: Any) -> bool:
+    """Whether a Patient's labels say protected identity (sekretessmarkering, skyddad folkbokföring)."""
+    labels = (patient.meta.security if patient.meta is not None else None) or ()
+    return any(c.system == PROTECTED_SYSTEM and c.code in PROTECTED_CODES for c in labels)
+
+
+def _born(person: Any) -> date | None:
+    """The date of birth; of one known to the year or month the last day it can be: no right comes early."""
+    text = person.birthDate if person is not None else None
+    if not text:
+        return None
+    return (bounds(text)[1]).date() if len(text) < 10 else date.fromisoformat(text)
+
+
+def _custody(related: Any, asker: Any, now: datetime) -> bool:
+    """R28: whether a RelatedPerson says that the asker has custody of the patient now."""
+    if related.active is False:
+        return False
+    period = related.period
+    if period is not None:
+        if period.start and bounds(period.start)[0] > now:
+            return False
+        if period.end and bounds(period.end)[1] <= now:
+            return False
+    guards = any(
+        c.system == _ROLE and c.code == "GUARD"
+        for concept in related.relationship or ()
+        for c in concept.coding or ()
+    )
+    mine = {(i.system, i.value) for i in asker.identifier or () if i.value and i.use != "old"}
+    return guards and any((i.system, i.value) in mine for i in related.identifier or ())

@@ -1,0 +1,96 @@
+"""Residents: their own record, and a child's (R12, R13, R22–R28)."""
+
+from __future__ import annotations
+
+from sammanhang.access.actor import Actor
+from sammanhang.kernel.content import content
+
+from .decision import NOT_TO_GUARDIAN, NOT_TO_PATIENT, Decision, Facts, deny
+
+
+def r22_to_r28(actor: Actor, facts: Facts) -> Decision | None:
+    """R22–R28: a resident reads their own record from 16, a child's guardian until 13; between the two
+    only after a decision (PDL 5:5, OSL 12:3, FB 6 kap.; the ages are policy: content/rules/ages)."""
+    if actor.kind != "resident":
+        return None
+    if facts.exists and facts.own:
+        return _own(facts)
+    if facts.exists and facts.guardian:
+        return _child(facts)
+    return deny("R22", "Det går inte att visa den journalen.", "That record cannot be shown.")
+
+
+def _own(facts: Facts) -> Decision:
+    """R22, R25, R26: the own record."""
+    ages = content("rules/ages")
+    age = facts.age
+    if age is None or age >= ages["own_record_from"]:
+        return _shown(
+            "R22" if age is None or age >= ages["adult"] else "R26", facts, NOT_TO_PATIENT
+        )
+    if age >= ages["guardian_until"] and facts.own_access:
+        return _shown("R25", facts, NOT_TO_PATIENT)
+    return deny(
+        "R25",
+        f"Du kan läsa din journal själv från {ages['own_record_from']} år. Din mottagning kan besluta att"
+        " du får läsa den tidigare.",
+        f"You can read your record yourself from the age of {ages['own_record_from']}. Your clinic may decide"
+        " that you may read it earlier.",
+    )
+
+
+def _child(facts: Facts) -> Decision:
+    """R23, R24, R26, R27: a guardian and the child's record."""
+    ages = content("rules/ages")
+    age = facts.age
+    if age is not None and age < ages["guardian_until"]:
+        return _shown("R23", facts, NOT_TO_GUARDIAN)
+    if age is not None and age < ages["own_record_from"]:
+        if facts.extended is not None and facts.today < facts.extended:
+            return _shown("R24", facts, NOT_TO_GUARDIAN)
+        return deny(
+            "R23",
+            f"Vårdnadshavare kan läsa barnets journal tills barnet fyller {ages['guardian_until']} år."
+            " Mottagningens chef kan besluta om längre tid.",
+            f"Guardians can read the child's record until the child turns {ages['guardian_until']}."
+            " The head of the clinic may decide on longer.",
+        )
+    return deny(
+        "R26",
+        f"Från {ages['own_record_from']} år är det bara personen själv som läser sin journal.",
+        f"From the age of {ages['own_record_from']} only the person themself reads the record.",
+    )
+
+
+def _shown(rule: str, facts: Facts, label: str) -> Decision:
+    hidden = {NOT_TO_GUARDIAN, NOT_TO_PATIENT} if label == NOT_TO_GUARDIAN else {label}
+    return Decision(
+        "permit",
+        rule,
+        "",
+        "",
+        owners=frozenset(p for p, _ in facts.sources),
+        hidden_labels=frozenset(hidden),
+    )
+
+
+def may_block(actor: Actor, facts: Facts, *, mature: bool = False) -> Decision:
+    """R12, R13: who may set or lift a block: the person, a child by maturity, never a guardian
+    (PDL 4:4, SVOD 2:3). `mature` tells of a recorded assessment."""
+    ages = content("rules/ages")
+    if actor.kind == "resident" and facts.exists and facts.own:
+        age = facts.age
+        if age is None or age >= ages["own_record_from"]:
+            return Decision("permit", "R13", "", "", write=True)
+        if mature:
+            return Decision("permit", "R13", "", "", write=True)
+        return deny(
+            "R13",
+            "Din mottagning behöver först bedöma att du förstår vad en spärr innebär. Prata med dem.",
+            "Your clinic first needs to assess that you understand what a block means. Talk to them.",
+        )
+    return deny(
+        "R12",
+        "En vårdnadshavare kan inte spärra ett barns uppgifter.",
+        "A guardian cannot block a child's data.",
+    )
