@@ -259,6 +259,17 @@ class Doors:
             )
             return [r[0] for r in await cursor.fetchall()]
 
+    async def names(self, ids: Sequence[str]) -> dict[str, str]:
+        """Names of organisations by HSA-id; the id itself of one that is not there."""
+        async with self.database.reading(Scope()) as connection:
+            self.database.queries += 1
+            rows = await connection.fetch(
+                "SELECT id, body FROM store.other WHERE type = %s AND self = ANY(%s::bigint[])",
+                (NUMBER["Organization"], numbers(self_hash("Organization", id) for id in ids)),
+            )
+        found = {id: trusted(body, "Organization").name for id, body in rows}
+        return {id: found.get(id) or id for id in ids}
+
     async def declare(self, actor: Actor, patient_id: str, reason: str) -> None:
         """R3: the actor says why they need the record; in force for the hours the content says.
 

@@ -217,6 +217,18 @@ async def ask_owner(doors: Doors, actor: Actor, patient: str, party: str, said: 
         )  # fmt: skip
 
 
+async def asked_already(doors: Doors, actor: Actor, patient: str) -> frozenset[str]:
+    """Care providers that have been asked for the actor's provider and have not answered."""
+    if actor.assignment is None:
+        return frozenset()
+    async with doors.database.writing() as connection:
+        rows = await connection.fetch(
+            "SELECT party FROM access.lift_request WHERE patient = %s AND for_party = %s AND answered IS NULL",
+            (self_hash("Patient", patient), actor.assignment.provider),
+        )
+    return frozenset(r[0] for r in rows)
+
+
 def _officer(actor: Actor) -> bool:
     """R5, R11: whether the actor's role may lift blocks for its care provider (content/rules/roles)."""
     if actor.kind != "staff" or actor.loa < 3 or actor.assignment is None:

@@ -36,7 +36,7 @@ UNION ALL
 SELECT 4, d.reason, NULL, NULL, NULL, NULL FROM access.declared d
  WHERE d.patient = %(patient)s AND d.actor = %(actor)s AND d.assignment = %(assignment)s AND d.until > now()
 UNION ALL
-SELECT 5, array_to_string(e.parties, ','), NULL, NULL, NULL, NULL FROM access.emergency e
+SELECT 5, array_to_string(e.parties, ','), e.until::text, NULL, NULL, NULL FROM access.emergency e
  WHERE e.patient = %(patient)s AND e.actor = %(actor)s AND e.assignment = %(assignment)s
    AND e.until > now() AND e.ended IS NULL
 UNION ALL
@@ -131,6 +131,7 @@ async def facts_of(
     consents = _Consents(now)
     person: Any = None
     protected, danger = False, False
+    until: datetime | None = None
     emergency: set[str] = set()
     lifted: set[str] = set()
     related: list[Any] = []
@@ -149,6 +150,8 @@ async def facts_of(
             declared = one
         elif kind == 5:
             danger = True
+            ends = datetime.fromisoformat(two)
+            until = max(until, ends) if until is not None else ends
             emergency.update(p for p in one.split(",") if p)
         elif kind == 6:
             lifted.add(one)
@@ -167,6 +170,7 @@ async def facts_of(
         at=now,
         born=_born(person),
         danger=danger,
+        danger_until=until,
         emergency=frozenset(emergency),
         lifted=frozenset(lifted),
         incapable=consents.incapable,

@@ -35,7 +35,7 @@ def configuration(cluster: Path, socket_folder: Path, *, durable: bool) -> str:
 listen_addresses = ''
 unix_socket_directories = '{sockets}'
 unix_socket_permissions = 0700
-max_connections = 60
+max_connections = 200
 
 shared_buffers = {shared}MB
 effective_cache_size = {max(256, memory // 2 // _MB)}MB

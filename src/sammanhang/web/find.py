@@ -21,8 +21,10 @@ CHART = (
     (N_("Översikt"), ""), (N_("Tidslinje"), "/timeline"), (N_("Läkemedel"), "/medicines"),
     (N_("Mätvärden"), "/measurements"), (N_("Provsvar"), "/results"), (N_("Dokument"), "/documents"),
     (N_("Vårdkontakter"), "/encounters"), (N_("Hälsoproblem"), "/problems"),
+    (N_("Nödöppning"), "/emergency"),
 )  # fmt: skip
 ACTIONS = (
+    (N_("Begäran om att häva spärr"), "/lifts"),
     (N_("Byt uppdrag"), "/login/assignment"),
     (N_("Byt språk till engelska"), "/settings/language/en"),
     (N_("Byt språk till svenska"), "/settings/language/sv"),

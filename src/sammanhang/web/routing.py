@@ -43,6 +43,7 @@ SLICES = (
     "sammanhang.web.pages",
     "sammanhang.web.find",
     "sammanhang.care.chart.pages",
+    "sammanhang.care.emergency.pages",
     "sammanhang.portal.pages",
 )
 

@@ -37,6 +37,7 @@ class Facts:
     at            when the question is asked
     born          the patient's date of birth
     danger        the actor has declared danger and that consent cannot be had; in force (SVOD 3:5-6)
+    danger_until  when that ends
     emergency     care providers, or units of the own one, opened in that emergency
     lifted        units and care providers whose block is lifted for the actor's unit or provider now
     incapable     a recorded assessment: not merely temporarily unable to consent (SVOD 3:3)
@@ -56,6 +57,7 @@ class Facts:
     at: datetime | None = None
     born: date | None = None
     danger: bool = False
+    danger_until: datetime | None = None
     emergency: frozenset[str] = frozenset()
     lifted: frozenset[str] = frozenset()
     incapable: bool = False

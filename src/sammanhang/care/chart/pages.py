@@ -66,6 +66,7 @@ class ChartPage:
     tabs    the pages of the chart
     hidden  what exists and is not shown, and why
     body    what this page shows
+    emergency  until when an emergency is in force; `declare` tells that one may be declared
     """
 
     title: str
@@ -74,6 +75,8 @@ class ChartPage:
     tabs: tuple[Tab, ...]
     hidden: tuple[HiddenNote, ...]
     body: Any
+    emergency: datetime | None = None
+    declare: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -327,4 +330,8 @@ def _render(
     hidden = tuple(HiddenNote(h.rule, h.kind, either(h.sv, h.en)) for h in record.decision.hidden)
     name = next((_(n) for end, n in TABS if end == here), _("Uppgifter som inte visas"))
     title = f"{banner.person.name} – {name}"
-    return render(visit, template, ChartPage(title, root, banner, tabs, hidden, body))
+    shown = ChartPage(
+        title, root, banner, tabs, hidden, body, record.facts.danger_until,
+        "may-declare" in record.decision.obligations,
+    )  # fmt: skip
+    return render(visit, template, shown)
