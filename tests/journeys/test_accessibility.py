@@ -14,11 +14,12 @@ SVEA = "/patients/svea-andersson"
 STAFF = (
     "/", "/patients", "/patients?q=andersson", "/patients?q=zzyzx", SVEA, f"{SVEA}/timeline", f"{SVEA}/medicines",
     f"{SVEA}/measurements", f"{SVEA}/results", f"{SVEA}/documents", f"{SVEA}/encounters", f"{SVEA}/problems",
-    f"{SVEA}/hidden", f"{SVEA}?print=1", "/patients/jonas-lindgren", "/nothing/here",
+    f"{SVEA}/hidden", f"{SVEA}/emergency", f"{SVEA}?print=1", "/patients/jonas-lindgren", "/nothing/here",
 )  # fmt: skip
 PEOPLE = (
     ("Amira Haddad", "Centrum", False, STAFF),
     ("Linnea Engström", "", False, ("/",)),
+    ("Maria Lund", "", False, ("/lifts",)),
     ("Svea Andersson", "", True, ("/me",)),
 )
 LOOKS = [

@@ -84,3 +84,28 @@ def test_the_chart_is_read_without_javascript(chromium, server, enter):
     page.locator(".tabs a", has_text="Provsvar").click()
     assert "5,4" in page.inner_text("main")
     context.close()
+
+
+def test_in_danger_who_blocked_is_told_and_asked_and_the_chart_says_so(person):
+    """The unconscious patient with a block at another care provider (SVOD 3:5)."""
+    person.log_in("Amira Haddad", "Centrum")
+    page = person.page
+    page.goto("/patients/svea-andersson")
+    person.click("text=Vad kan jag göra?")
+    person.click("main >> text=Nödöppning")
+    person.click("label.choice >> text=Fara för patientens liv")
+    person.click("label.choice >> text=Patienten är medvetslös")
+    page.fill("textarea", "Hittad medvetslös i hemmet")
+    person.click("main .btn-main")
+    page.wait_for_selector("text=Nödöppning pågår till")
+    assert person.clicks <= 5
+    assert "spärrat hos vårdgivaren" in page.inner_text("main")
+    person.click("main >> text=Begär att spärren hävs")
+    page.wait_for_selector("text=Vårdgivaren är tillfrågad")
+    person.click("main >> text=Till journalen")
+    assert "Allt du läser granskas" in page.inner_text(".emergency")
+    assert "spärrade uppgifter" in page.inner_text("main")
+    page.click("text=Öppna mer eller avsluta")
+    page.click("main >> text=Avsluta nödöppningen")
+    page.wait_for_url("**/patients/svea-andersson")
+    assert page.locator(".emergency").count() == 0

@@ -1,0 +1,72 @@
+"""Emergency access in the browser: two steps, a banner while it lasts, and the owner's answer."""
+
+from __future__ import annotations
+
+import re
+
+SVEA = "/patients/svea-andersson"
+NISSE = "/patients/nisse-nod"
+DECLARED = {
+    "step": "declare", "danger": "life", "unable": "unconscious", "said": "Hittad medvetslös i hemmet",
+}  # fmt: skip
+
+
+async def test_danger_is_declared_first_and_then_what_is_needed_is_opened(amira):
+    way = await amira.get(f"{NISSE}/hidden")
+    assert f"{NISSE}/emergency" in way.text
+    page = await amira.get(f"{NISSE}/emergency")
+    assert "Vad är faran?" in page.text
+    assert 'name="party"' not in page.text
+    before = (await amira.get(NISSE)).text
+    assert "Nödöppning pågår" not in before
+
+    page = await amira.post(f"{NISSE}/emergency", DECLARED, page)
+    assert "Nödöppning pågår till" in page.text
+    party = re.search(r'name="party" value="([^"]+)"', page.text)
+    assert party is not None
+    page = await amira.post(f"{NISSE}/emergency", {"step": "open", "party": party[1]}, page)
+    assert "Öppnat" in page.text
+    chart = await amira.get(NISSE)
+    assert "Nödöppning pågår till" in chart.text
+    assert amira.queries <= 9
+    page = await amira.get(f"{NISSE}/emergency")
+    chart = await amira.post(f"{NISSE}/emergency", {"step": "end"}, page)
+    assert chart.url.path == NISSE
+    assert "Nödöppning pågår" not in chart.text
+    assert f"{NISSE}/hidden#no-consent" in chart.text
+
+
+async def test_what_was_typed_stays_when_something_is_wrong(amira):
+    page = await amira.get(f"{NISSE}/emergency")
+    wrong = await amira.post(
+        f"{NISSE}/emergency", DECLARED | {"danger": "", "said": "<b>oro"}, page
+    )
+    assert wrong.status_code == 400
+    assert "Välj fara" in wrong.text
+    assert "&lt;b&gt;oro" in wrong.text and "<b>oro" not in wrong.text
+    assert re.search(r'value="unconscious" required checked', wrong.text)
+    assert "Nödöppning pågår" not in (await amira.get(NISSE)).text
+
+
+async def test_another_providers_block_is_only_asked_about(amira):
+    page = await amira.get(f"{SVEA}/emergency")
+    page = await amira.post(f"{SVEA}/emergency", DECLARED, page)
+    assert "spärrat hos vårdgivaren" in page.text
+    form = re.search(r'value="ask">.*?name="party" value="([^"]+)"', page.text, re.DOTALL)
+    assert form is not None
+    refused = await amira.post(f"{SVEA}/emergency", {"step": "open", "party": form[1]}, page)
+    assert refused.status_code == 403
+    assert "R10" in refused.text
+    page = await amira.get(f"{SVEA}/emergency")
+    page = await amira.post(
+        f"{SVEA}/emergency", {"step": "ask", "party": form[1], "said": "Läkemedel"}, page
+    )
+    assert "Vårdgivaren är tillfrågad" in page.text
+    assert "spärrade uppgifter" in (await amira.get(SVEA)).text
+    await amira.post(f"{SVEA}/emergency", {"step": "end"}, page)
+
+
+async def test_only_an_officer_answers(amira):
+    page = await amira.get("/lifts")
+    assert page.status_code == 403
+    assert "R11" in page.text
