@@ -20,7 +20,7 @@ PEOPLE = (
     ("Amira Haddad", "Centrum", False, STAFF),
     ("Linnea Engström", "", False, ("/",)),
     ("Maria Lund", "", False, ("/lifts",)),
-    ("Svea Andersson", "", True, ("/me",)),
+    ("Svea Andersson", "", True, ("/me", "/me/log", "/me/consents")),
 )
 LOOKS = [
     (w, look, lang) for w in (1280, 390) for look in ("light", "dark") for lang in ("sv", "en")

@@ -37,7 +37,7 @@ async def test_entries_become_blocks(blank_database: str, monkeypatch: pytest.Mo
             )
 
     monkeypatch.setattr(migrate, "_files", lambda: files)
-    assert migrate.migrate(blank_database)[-1] == "0005_post_trace"
+    assert "0005_post_trace" in migrate.migrate(blank_database)
 
     report = verify(blank_database)
     assert report.ok, report.faults

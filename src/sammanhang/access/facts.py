@@ -73,17 +73,7 @@ class _Consents:
         high = bounds(period.end)[1] if period is not None and period.end else END
         if not low <= self.now < high:
             return
-        kinds = {
-            coding.code
-            for category in c.category or ()
-            for coding in category.coding or ()
-            if coding.system == CONSENT_KIND
-        }
-        parties = [
-            a.reference.reference.removeprefix("Organization/")
-            for a in c.provision.actor or ()
-            if a.reference is not None and a.reference.reference
-        ]
+        kinds, parties = kinds_of(c), parties_of(c)
         if c.provision.type == "deny":
             # a block of a kind we do not know hides as much as one can
             kind = "inner" if "inre-sparr" in kinds else "outer"
@@ -96,6 +86,25 @@ class _Consents:
             if "forlangd-vardnadshavare" in kinds:
                 until = high.date()
                 self.extended = max(self.extended, until) if self.extended else until
+
+
+def kinds_of(c: Any) -> set[str]:
+    """The kinds of a Consent."""
+    return {
+        coding.code
+        for category in c.category or ()
+        for coding in category.coding or ()
+        if coding.system == CONSENT_KIND and coding.code is not None
+    }
+
+
+def parties_of(c: Any) -> list[str]:
+    """HSA-ids of the care providers and units a Consent is about."""
+    return [
+        a.reference.reference.removeprefix("Organization/")
+        for a in (c.provision.actor if c.provision is not None else None) or ()
+        if a.reference is not None and a.reference.reference
+    ]
 
 
 async def facts_of(

@@ -45,6 +45,7 @@ SLICES = (
     "sammanhang.care.chart.pages",
     "sammanhang.care.emergency.pages",
     "sammanhang.portal.pages",
+    "sammanhang.portal.rights",
 )
 
 

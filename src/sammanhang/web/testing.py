@@ -6,6 +6,8 @@ A slice's `conftest.py` takes them in with `from sammanhang.web.testing import *
 from __future__ import annotations
 
 import html
+import itertools
+import os
 import re
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from dataclasses import dataclass
@@ -23,9 +25,10 @@ from sammanhang.store.bulk import load
 
 from .app import create_app
 
-__all__ = ["Browser", "as_", "browser", "services", "town"]
+__all__ = ["Browser", "as_", "browser", "own_town", "services", "town"]
 BASE = "http://127.0.0.1:8000"
 _HIDDEN = re.compile(r'<input type="hidden" name="([^"]+)" value="([^"]*)"')
+_numbers = itertools.count()
 _cookies: dict[tuple[str, str, str], dict[str, str]] = {}
 
 
@@ -37,9 +40,20 @@ def region() -> Iterator[Any]:
 
 
 @pytest.fixture(scope="session")
-def town(cluster: str, template: str, request: pytest.FixtureRequest) -> Iterator[str]:
+def town(cluster: str, template: str) -> Iterator[str]:
     """The connection string of a database with a small region; shared, so tests only read it."""
-    name = f"town_{abs(hash(request.node.nodeid + str(id(request)))) % 10**9}"
+    yield from small_region(cluster, template)
+
+
+@pytest.fixture(scope="module")
+def own_town(cluster: str, template: str) -> Iterator[str]:
+    """Such a database for one module, whose tests may change it."""
+    yield from small_region(cluster, template)
+
+
+def small_region(cluster: str, template: str) -> Iterator[str]:
+    """A database with a small region, and its end."""
+    name = f"town_{os.getpid()}_{next(_numbers)}"
     with psycopg.connect(cluster, autocommit=True) as connection:
         connection.execute(f"CREATE DATABASE {name} TEMPLATE {template} STRATEGY file_copy")
     dsn = make_conninfo(cluster, dbname=name)

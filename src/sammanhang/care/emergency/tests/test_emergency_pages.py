@@ -4,8 +4,18 @@ from __future__ import annotations
 
 import re
 
+import pytest
+
 SVEA = "/patients/svea-andersson"
 NISSE = "/patients/nisse-nod"
+
+
+@pytest.fixture
+def town(own_town):
+    """These tests leave emergencies behind, so they have a region of their own."""
+    return own_town
+
+
 DECLARED = {
     "step": "declare", "danger": "life", "unable": "unconscious", "said": "Hittad medvetslös i hemmet",
 }  # fmt: skip
