@@ -104,7 +104,7 @@ async def log(visit: Visit) -> Response:
     found = await _extract(visit)
     days: dict[str, list[LogLine]] = {}
     for a in found:
-        days.setdefault(show.day(a.at), []).append(_line(a))
+        days.setdefault(show.long_day(a.at), []).append(_line(a))
     shown = LogPage(
         _("Vem har läst min journal"),
         tuple(LogDay(day, tuple(lines)) for day, lines in days.items()),

@@ -21,6 +21,7 @@ HERE = Path(__file__).parent
 FOLDERS = {
     "": HERE / "static",
     "chart": HERE.parent / "care" / "chart" / "static",
+    "emergency": HERE.parent / "care" / "emergency" / "static",
     "portal": HERE.parent / "portal" / "static",
 }
 _SMALLER = {".css", ".js", ".svg", ".txt", ".json"}

@@ -179,8 +179,14 @@ def _date(value: str | datetime | date) -> date:
     return value
 
 
+def until(value: str | datetime) -> str:
+    """When something ends: the time alone when that is today."""
+    at = local(value)
+    return time(at) if at.date() == clock.now().astimezone(at.tzinfo).date() else when(at)
+
+
 FILTERS = {
-    "day": day, "time": time, "when": when, "weekday": weekday, "short_weekday": short_weekday,
+    "day": day, "time": time, "when": when, "until": until, "weekday": weekday, "short_weekday": short_weekday,
     "long_day": long_day, "plain_day": plain_day, "week": week, "ago": ago, "number": number,
     "age": age,
 }  # fmt: skip

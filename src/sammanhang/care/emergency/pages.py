@@ -141,7 +141,7 @@ async def _show(visit: Visit, wrong: str = "", status: int = 200) -> Response:
         root=f"/patients/{record.patient_id}",
         person=person_of(record.patient, record.facts.protected),
         now=now,
-        ends=show.when(show.local(now.until)) if now is not None else "",
+        ends=show.until(now.until) if now is not None else "",
         grounds=grounds,
         dangers=tuple((k, either(t["sv"], t["en"])) for k, t in rules["dangers"].items()),
         unable=tuple((k, either(t["sv"], t["en"])) for k, t in rules["unable"].items()),
