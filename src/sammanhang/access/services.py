@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from sammanhang.kernel.settings import Settings
 from sammanhang.store.database import Database
+from sammanhang.store.read import Together
 
 from .audit import AuditLog
 from .door import Doors
@@ -13,12 +14,16 @@ from .door import Doors
 
 @dataclass
 class Services:
-    """Settings, database, trace and doors of one process."""
+    """Settings, database, trace and doors of one process; `together` shares reads of the same moment."""
 
     settings: Settings
     database: Database
     audit: AuditLog
     doors: Doors
+    together: Together = field(init=False)
+
+    def __post_init__(self) -> None:
+        self.together = Together(self.database)
 
     @classmethod
     def make(cls, settings: Settings, dsn: str) -> Services:

@@ -17,11 +17,15 @@ from .summary import shorten
 async def read(fr: FhirRequest, type_name: str, id: str) -> Answer:
     """GET Type/id. 404 when absent or not to be seen, 410 when deleted, 304 when not changed."""
     scope = await gate.scope_for(fr, type_name, id)
-    async with fr.services.database.reading(scope) as connection:
-        found = await store.read(connection, type_name, id)
-        if found is None:
-            gone = await store.last_deletion(connection, type_name, id)
+    database = fr.services.database
+    if scope.everything:
+        found = await fr.services.together.read(type_name, id)
+    else:
+        async with database.reading(scope) as connection:
+            found = await store.read(connection, type_name, id)
     if found is None:
+        async with database.reading(scope) as connection:
+            gone = await store.last_deletion(connection, type_name, id)
         await fr.services.audit.record(
             gate.entry(fr, "read", f"{type_name}/{id}", outcome="gone" if gone else "absent")
         )

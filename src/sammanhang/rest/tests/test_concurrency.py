@@ -124,3 +124,18 @@ async def test_the_trace_of_a_crowd_verifies(module_database: str) -> None:
     report = verify(module_database)
     assert report.ok, report.faults
     assert report.entries > 60
+
+
+async def test_reads_of_the_same_moment_are_each_answered_with_their_own(fhir: Api) -> None:
+    """They share a question to the database; who asks for what is not there is told so."""
+    ids = [f"moment-{i}" for i in range(12)]
+    await fhir.store(*(patient(i, i) for i in ids))
+    before = fhir.services.audit.group.commits
+    asked = [*ids, "moment-none", *ids[:3]]
+    replies = await asyncio.gather(*(fhir.get(f"Patient/{i}") for i in asked))
+    for id, reply in zip(asked, replies, strict=True):
+        if id == "moment-none":
+            assert reply.status == 404
+        else:
+            assert reply.json["id"] == reply.json["name"][0]["family"] == id
+    assert fhir.services.audit.group.commits - before < len(asked)
