@@ -21,6 +21,7 @@ PEOPLE = (
     ("Linnea Engström", "", False, ("/",)),
     ("Maria Lund", "", False, ("/lifts",)),
     ("Svea Andersson", "", True, ("/me", "/me/log", "/me/consents")),
+    ("Jonas Lindgren", "", True, ("/me", "/me/family/greta-lindgren", "/me/family/svea-andersson")),
 )
 LOOKS = [
     (w, look, lang) for w in (1280, 390) for look in ("light", "dark") for lang in ("sv", "en")

@@ -109,3 +109,25 @@ def test_in_danger_who_blocked_is_told_and_asked_and_the_chart_says_so(person):
     page.click("main >> text=Avsluta nödöppningen")
     page.wait_for_url("**/patients/svea-andersson")
     assert page.locator(".emergency").count() == 0
+
+
+def test_the_father_of_a_child_reads_her_record_in_one_click(person):
+    person.log_in("Jonas Lindgren", resident=True)
+    page = person.page
+    page.goto("/me")
+    person.click("text=Greta")
+    page.wait_for_url("**/me/family/greta-lindgren")
+    assert "Journal för Greta" in page.inner_text("h1")
+    assert person.clicks == 1
+
+
+def test_a_resident_finds_out_who_read_and_sees_her_consents(person):
+    person.log_in("Svea Andersson", resident=True)
+    page = person.page
+    page.goto("/me")
+    person.click("text=Samtycken och spärrar")
+    assert "Det du har sagt ja till" in page.inner_text("main")
+    page.goto("/me")
+    person.click("text=Vem har läst min journal")
+    assert "De senaste 12 månaderna" in page.inner_text("main")
+    assert person.clicks == 2

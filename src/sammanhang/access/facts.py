@@ -177,14 +177,14 @@ async def facts_of(
         blocks=tuple(consents.blocks),
         protected=protected,
         at=now,
-        born=_born(person),
+        born=born_of(person),
         danger=danger,
         danger_until=until,
         emergency=frozenset(emergency),
         lifted=frozenset(lifted),
         incapable=consents.incapable,
         own=own,
-        guardian=other and asker is not None and any(_custody(r, asker, now) for r in related),
+        guardian=other and asker is not None and any(custody(r, asker, now) for r in related),
         extended=consents.extended,
         own_access=consents.own_access,
     )
@@ -197,7 +197,7 @@ def is_protected(patient: Any) -> bool:
     return any(c.system == PROTECTED_SYSTEM and c.code in PROTECTED_CODES for c in labels)
 
 
-def _born(person: Any) -> date | None:
+def born_of(person: Any) -> date | None:
     """The date of birth; of one known to the year or month the last day it can be: no right comes early."""
     text = person.birthDate if person is not None else None
     if not text:
@@ -205,7 +205,7 @@ def _born(person: Any) -> date | None:
     return (bounds(text)[1]).date() if len(text) < 10 else date.fromisoformat(text)
 
 
-def _custody(related: Any, asker: Any, now: datetime) -> bool:
+def custody(related: Any, asker: Any, now: datetime) -> bool:
     """R28: whether a RelatedPerson says that the asker has custody of the patient now."""
     if related.active is False:
         return False

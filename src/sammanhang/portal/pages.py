@@ -8,6 +8,7 @@ from datetime import UTC, datetime
 from starlette.responses import Response
 
 from sammanhang.access.door import Stored
+from sammanhang.access.family import Child, children
 from sammanhang.fhir.dates import bounds
 from sammanhang.kernel.i18n import _
 from sammanhang.web import show
@@ -42,6 +43,8 @@ class MyPage:
     problems   what they are treated for, in words
     medicines  what they take now
     results    the latest results, each with a sentence
+    children   whose guardian the resident is, on their own page
+    own        whether it is the resident's own record; else a child's
     """
 
     title: str
@@ -51,12 +54,25 @@ class MyPage:
     problems: list[str]
     medicines: list[PlainMedicine]
     results: list[PlainResult]
+    children: list[Child]
+    own: bool
 
 
 @page("/me", access="resident")
 async def mine(visit: Visit) -> Response:
     """The resident's own page."""
+    return await _in_brief(visit, await children(visit.services.doors, visit.actor))
+
+
+@page("/me/family/{patient}", access="family")
+async def child(visit: Visit) -> Response:
+    """A child's record in brief, for its guardian as long as the law lets them read (R23-R28)."""
+    return await _in_brief(visit, [])
+
+
+async def _in_brief(visit: Visit, mine: list[Child]) -> Response:
     record = visit.opened
+    own = record.facts.own
     core = await record.resources(
         "Condition", "MedicationRequest", "MedicationStatement", limit=1000
     )
@@ -66,15 +82,23 @@ async def mine(visit: Visit) -> Response:
     coming = _coming(planned, names)
     given = " ".join((record.patient.name[0].given or [])[:1]) if record.patient.name else ""
     shown = MyPage(
-        title=_("Hej %(name)s") % {"name": given} if given else _("Hej"),
-        person=person_of(record.patient, False),
+        title=_title(given, own),
+        person=person_of(record.patient, record.facts.protected and not own),
         next=coming[0] if coming else None,
         coming=coming[1:5],
         problems=problems_of([r for r in core if r.type == "Condition"]),
         medicines=medicines_of([r for r in core if r.type != "Condition"]),
         results=results_of(observations, names),
+        children=mine,
+        own=own,
     )
     return render(visit, "portal/start.html", shown)
+
+
+def _title(given: str, own: bool) -> str:
+    if own:
+        return _("Hej %(name)s") % {"name": given} if given else _("Hej")
+    return _("Journal för %(name)s") % {"name": given} if given else _("Barnets journal")
 
 
 def _coming(rows: list[Stored], names: dict[int, str]) -> list[Coming]:

@@ -9,6 +9,8 @@ The rule is kept here, before the page's own code runs:
     person    anybody logged in
     staff     staff with an assignment chosen
     resident  a resident; their own record is open as `visit.record`
+    family    a resident; the record of the patient in the path, their own or a child's, is open as
+              `visit.record`, or the law's refusal has been shown
     record    staff; the record of the patient in the path is open as `visit.record`, or the law's
               refusal has been shown
 
@@ -35,8 +37,8 @@ from sammanhang.access.services import Services
 from sammanhang.kernel import i18n
 from sammanhang.kernel.errors import NotFound, Refused
 
-Access = Literal["open", "person", "staff", "resident", "record"]
-ACCESS: tuple[Access, ...] = ("open", "person", "staff", "resident", "record")
+Access = Literal["open", "person", "staff", "resident", "family", "record"]
+ACCESS: tuple[Access, ...] = ("open", "person", "staff", "resident", "family", "record")
 Handler = Callable[["Visit"], Awaitable[Response]]
 # The packages whose pages are served; importing one fills the registry.
 SLICES = (
@@ -143,7 +145,7 @@ async def _serve(rule: Rule, request: Request) -> Response:
         return away
     if request.method not in ("GET", "HEAD"):
         await _take_form(visit)
-    if rule.access == "record":
+    if rule.access in ("record", "family"):
         await _open(visit, request.path_params["patient"])
     elif rule.access == "resident":
         await _open(visit, visit.actor.id.removeprefix("Patient/"))
@@ -166,7 +168,7 @@ def _elsewhere(rule: Rule, visit: Visit) -> Response | None:
     kind = visit.actor.kind
     if rule.access in ("staff", "record") and kind != "staff":
         raise NotFound("There is no such page.", "Sidan finns inte.")
-    if rule.access == "resident" and kind != "resident":
+    if rule.access in ("resident", "family") and kind != "resident":
         raise NotFound("There is no such page.", "Sidan finns inte.")
     return None
 

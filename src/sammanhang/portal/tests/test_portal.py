@@ -29,3 +29,25 @@ async def test_a_resident_opens_no_page_of_staff(as_):
 async def test_staff_have_no_residents_page(as_):
     amira = await as_("Amira Haddad", "Centrum")
     assert (await amira.get("/me")).status_code == 404
+
+
+async def test_a_father_reads_his_childs_record_and_nobody_elses(as_):
+    jonas = await as_("Jonas Lindgren", kind="resident")
+    page = await jonas.get("/me")
+    assert "/me/family/greta-lindgren" in page.text
+    assert jonas.queries <= 12
+    child = await jonas.get("/me/family/greta-lindgren")
+    assert child.status_code == 200
+    assert "Journal för Greta" in child.text
+    assert "Mina barn" not in child.text
+    for stranger in ("svea-andersson", "nobody-at-all"):
+        refused = await jonas.get(f"/me/family/{stranger}")
+        assert refused.status_code == 403
+        assert "R22" in refused.text
+        assert "Svea" not in refused.text
+        assert "Byt uppdrag" not in refused.text
+
+
+async def test_who_has_no_child_is_offered_none(as_):
+    svea = await as_("Svea Andersson", kind="resident")
+    assert "/me/family/" not in (await svea.get("/me")).text
