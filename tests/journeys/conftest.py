@@ -80,9 +80,9 @@ class Person:
     keys: int = 0
     faults: list[str] = field(default_factory=list)
 
-    def log_in(self, name: str, unit: str = "") -> None:
+    def log_in(self, name: str, unit: str = "", *, resident: bool = False) -> None:
         """Through the log-in pages; not counted."""
-        log_in(self.page, name, unit)
+        log_in(self.page, name, unit, resident=resident)
 
     def click(self, selector: str) -> None:
         self.page.locator(selector).first.click()
