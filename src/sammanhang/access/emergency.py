@@ -15,6 +15,7 @@ from typing import Any
 from sammanhang.fhir.indexing import self_hash
 from sammanhang.kernel.content import content
 from sammanhang.kernel.errors import Invalid, Refused
+from sammanhang.store.database import NOTHING
 
 from .actor import Actor
 from .door import Doors
@@ -115,7 +116,7 @@ async def in_force(doors: Doors, actor: Actor, patient: str) -> Emergency | None
     """The actor's emergency in this record, the latest; None when there is none."""
     if actor.assignment is None:
         return None
-    async with doors.database.writing() as connection:
+    async with doors.database.reading(NOTHING) as connection:
         rows = await connection.fetch(
             "SELECT id::text, declared, until, danger, unable, said, array_to_string(parties, ',')"
             " FROM access.emergency WHERE patient = %s AND actor = %s AND assignment = %s AND until > now()"
@@ -221,7 +222,7 @@ async def asked_already(doors: Doors, actor: Actor, patient: str) -> frozenset[s
     """Care providers that have been asked for the actor's provider and have not answered."""
     if actor.assignment is None:
         return frozenset()
-    async with doors.database.writing() as connection:
+    async with doors.database.reading(NOTHING) as connection:
         rows = await connection.fetch(
             "SELECT party FROM access.lift_request WHERE patient = %s AND for_party = %s AND answered IS NULL",
             (self_hash("Patient", patient), actor.assignment.provider),
@@ -250,7 +251,7 @@ async def requests(doors: Doors, actor: Actor) -> list[LiftRequest]:
     """R11: what the actor's care provider has been asked and not answered, oldest first."""
     _need_officer(actor, "R11")
     assert actor.assignment is not None
-    async with doors.database.writing() as connection:
+    async with doors.database.reading(NOTHING) as connection:
         rows = await connection.fetch(
             "SELECT id::text, patient_id, party, for_party, unit, actor, said, asked, answer"
             " FROM access.lift_request WHERE party = %s AND answered IS NULL ORDER BY asked LIMIT 200",
