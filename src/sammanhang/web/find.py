@@ -26,6 +26,7 @@ CHART = (
 ACTIONS = (
     (N_("Begäran om att häva spärr"), "/lifts"),
     (N_("Byt uppdrag"), "/login/assignment"),
+    (N_("Mina inloggningar"), "/sessions"),
     (N_("Byt språk till engelska"), "/settings/language/en"),
     (N_("Byt språk till svenska"), "/settings/language/sv"),
     (N_("Mörkt läge"), "/settings/theme/dark"),

@@ -8,6 +8,7 @@ from urllib.parse import urlsplit
 from starlette.responses import PlainTextResponse, RedirectResponse, Response
 
 from sammanhang.access.door import RecordRefused
+from sammanhang.access.sessions_own import OwnSession, end_one, end_others, of_person
 from sammanhang.kernel import clock, i18n
 from sammanhang.kernel.errors import NotFound
 from sammanhang.kernel.i18n import _, either
@@ -89,6 +90,36 @@ async def start(visit: Visit) -> Response:
         "web/start.html",
         StartPage(_("Start"), hello, today, week, assignment.unit_name, now, lately),
     )
+
+
+@dataclass(frozen=True, slots=True)
+class SessionsPage:
+    """Where the person is logged in."""
+
+    title: str
+    sessions: list[OwnSession]
+
+
+@page("/sessions", access="person")
+async def sessions(visit: Visit) -> Response:
+    """One's own sessions, each ended with a click."""
+    found = await of_person(visit.services.database, visit.services.settings, visit.session)
+    return render(visit, "web/sessions.html", SessionsPage(_("Mina inloggningar"), found))
+
+
+@page("/sessions", access="person", methods=("POST",))
+async def end_session(visit: Visit) -> Response:
+    """Ends one other session, or all others."""
+    database, which = visit.services.database, visit.form.get("session", "")
+    if which == "others":
+        ended = await end_others(database, visit.session)
+    else:
+        ended = int(await end_one(database, visit.session, which))
+    entry = visit.services.doors.entry(
+        visit.actor, "logout", count=ended, what="sessions", request=visit.id
+    )
+    await visit.services.audit.record(entry)
+    return RedirectResponse("/sessions", 303)
 
 
 @page("/settings/{name}/{value}", access="open")
