@@ -19,7 +19,8 @@ STAFF = (
 PEOPLE = (
     ("Amira Haddad", "Centrum", False, STAFF),
     ("Linnea Engström", "", False, ("/",)),
-    ("Maria Lund", "", False, ("/lifts",)),
+    ("Maria Lund", "", False, ("/lifts", "/sessions")),
+    ("Annika Sjöberg", "", False, ("/review",)),
     ("Svea Andersson", "", True, ("/me", "/me/log", "/me/consents")),
     ("Jonas Lindgren", "", True, ("/me", "/me/family/greta-lindgren", "/me/family/svea-andersson")),
 )

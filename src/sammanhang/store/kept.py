@@ -12,7 +12,7 @@ ACCESS: tuple[tuple[str, str, str | None], ...] = (
     ("client", "id, secret, name, scopes, provider, everything, demo, active, created", "id"),
     ("declared", "actor, assignment, patient, reason, declared, until", None),
     ("emergency", "id, actor, assignment, unit, provider, patient, patient_id, danger, unable, said, declared,"
-     " until, parties, opened, ended", "id"),
+     " until, parties, opened, ended, reviewed, reviewed_by, outcome, review_said", "id"),
     ("lift", "id, patient, party, for_party, rule, granted_by, said, granted, until", "id"),
     ("lift_request", "id, patient, patient_id, party, for_party, unit, actor, said, asked, answered, answer,"
      " answered_by", "id"),

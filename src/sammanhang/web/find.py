@@ -25,6 +25,7 @@ CHART = (
 )  # fmt: skip
 ACTIONS = (
     (N_("Begäran om att häva spärr"), "/lifts"),
+    (N_("Nödöppningar att granska"), "/review"),
     (N_("Byt uppdrag"), "/login/assignment"),
     (N_("Mina inloggningar"), "/sessions"),
     (N_("Byt språk till engelska"), "/settings/language/en"),

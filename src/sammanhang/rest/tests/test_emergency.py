@@ -178,6 +178,44 @@ async def test_a_stranger_declares_nothing(here: Api) -> None:
         await emergency.declare(here.services.doors, ACTORS["nurse"], "nobody", **SAID)
 
 
+async def test_each_emergency_waits_for_review_until_somebody_has_looked(here: Api) -> None:
+    doors, nurse = here.services.doors, ACTORS["nurse"]
+    reviewer = Actor(
+        "staff", "Practitioner/r", "R", 3, _assigned("role-r", TOWN, TOWN, "loggranskare")
+    )
+    await emergency.declare(doors, nurse, "elsa", **SAID)
+    await emergency.open_parties(doors, nurse, "elsa", [REGION])
+    (waiting,) = await emergency.to_review(doors, reviewer)
+    assert (waiting.actor, waiting.patient, waiting.parties) == (
+        "Practitioner/n",
+        "elsa",
+        (REGION,),
+    )
+    for other in (nurse, CHIEF):
+        with pytest.raises(Refused) as refused:
+            await emergency.to_review(doors, other)
+        assert refused.value.rule == "R36"
+    elsewhere = Actor(
+        "staff", "Practitioner/x", "X", 3, _assigned("x", REGION, REGION, "loggranskare")
+    )
+    assert await emergency.to_review(doors, elsewhere) == []
+    with pytest.raises(Refused):
+        await emergency.review(doors, elsewhere, waiting.id, outcome="justified", said="ok")
+    with pytest.raises(Invalid):
+        await emergency.review(doors, reviewer, waiting.id, outcome="fine", said="ok")
+    with pytest.raises(Invalid):
+        await emergency.review(doors, reviewer, waiting.id, outcome="justified", said=" ")
+    await emergency.review(
+        doors, reviewer, waiting.id, outcome="justified", said="Ambulanslarm samma tid"
+    )
+    assert await emergency.to_review(doors, reviewer) == []
+    with pytest.raises(Refused):
+        await emergency.review(doors, reviewer, waiting.id, outcome="ask", said="igen")
+    assert [e["outcome"] for e in audit_entries(doors.database.dsn) if e["action"] == "review"] == [
+        "justified"
+    ]
+
+
 # guardians
 
 ROLE = "http://terminology.hl7.org/CodeSystem/v3-RoleCode"

@@ -15,9 +15,14 @@ CREATE TABLE access.emergency (
     until timestamptz NOT NULL,
     parties text[] COLLATE "C" NOT NULL DEFAULT '{}',
     opened timestamptz,
-    ended timestamptz
+    ended timestamptz,
+    reviewed timestamptz,
+    reviewed_by text COLLATE "C",
+    outcome text COLLATE "C",
+    review_said text
 );
 CREATE INDEX emergency_patient ON access.emergency (patient, actor, assignment, until);
+CREATE INDEX emergency_review ON access.emergency (provider, declared) WHERE reviewed IS NULL;
 COMMENT ON COLUMN access.emergency.parties IS 'care providers, or units of the own one, opened in the second step';
 
 CREATE TABLE access.lift (
