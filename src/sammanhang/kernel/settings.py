@@ -94,7 +94,12 @@ class Settings:
         shown_default="empty: embedded",
         secret=True,
     )
-    pool_size: int = _row(8, "Database connections held by each server process.", least=2, most=200)
+    pool_size: int = _row(
+        8,
+        "Connections for reading a server process holds at most, behind the wall and without; six more write.",
+        least=2,
+        most=200,
+    )
     processes: int = _row(2, "How many server processes share the port.", least=1, most=64)
     residents: int = _row(
         2000, "How many fictional residents the demo region gets.", least=1, most=2_000_000
