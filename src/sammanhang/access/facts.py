@@ -62,6 +62,7 @@ class _Consents:
     blocks: list[Block] = field(default_factory=list)
     incapable: bool = False
     own_access: bool = False
+    mature: bool = False
     extended: date | None = None
 
     def read(self, c: Any) -> None:
@@ -83,6 +84,7 @@ class _Consents:
                 self.consented.update(parties)
             self.incapable |= "beslutsoformogen" in kinds
             self.own_access |= "mognad-egen-journal" in kinds
+            self.mature |= "mognad-sparr" in kinds
             if "forlangd-vardnadshavare" in kinds:
                 until = high.date()
                 self.extended = max(self.extended, until) if self.extended else until
@@ -187,6 +189,7 @@ async def facts_of(
         guardian=other and asker is not None and any(custody(r, asker, now) for r in related),
         extended=consents.extended,
         own_access=consents.own_access,
+        mature=consents.mature,
     )
     return facts, person
 

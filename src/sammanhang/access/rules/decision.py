@@ -45,6 +45,7 @@ class Facts:
     guardian      the resident who asks has custody of the patient now
     extended      until when a decision lets guardians go on reading (R24)
     own_access    a decision that the child may read their own record (R25)
+    mature        a recorded assessment that the child understands what a block means (R13)
     """
 
     exists: bool
@@ -65,6 +66,7 @@ class Facts:
     guardian: bool = False
     extended: date | None = None
     own_access: bool = False
+    mature: bool = False
 
     @property
     def today(self) -> date:

@@ -74,15 +74,13 @@ def _shown(rule: str, facts: Facts, label: str) -> Decision:
     )
 
 
-def may_block(actor: Actor, facts: Facts, *, mature: bool = False) -> Decision:
+def may_block(actor: Actor, facts: Facts) -> Decision:
     """R12, R13: who may set or lift a block: the person, a child by maturity, never a guardian
-    (PDL 4:4, SVOD 2:3). `mature` tells of a recorded assessment."""
+    (PDL 4:4, SVOD 2:3)."""
     ages = content("rules/ages")
     if actor.kind == "resident" and facts.exists and facts.own:
         age = facts.age
-        if age is None or age >= ages["own_record_from"]:
-            return Decision("permit", "R13", "", "", write=True)
-        if mature:
+        if age is None or age >= ages["own_record_from"] or facts.mature:
             return Decision("permit", "R13", "", "", write=True)
         return deny(
             "R13",

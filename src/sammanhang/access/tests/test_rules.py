@@ -292,7 +292,7 @@ def test_r12_and_r13_who_may_block() -> None:
     assert (guardian.effect, guardian.rule) == ("deny", "R12")
     young = child("2012-01-01", own=True)
     assert may_block(RESIDENT, young).effect == "deny"
-    assert may_block(RESIDENT, young, mature=True).effect == "permit"
+    assert may_block(RESIDENT, child("2012-01-01", own=True, mature=True)).effect == "permit"
     assert may_block(RESIDENT, child("1990-01-01", own=True)).effect == "permit"
 
 
