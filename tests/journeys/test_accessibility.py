@@ -19,7 +19,7 @@ STAFF = (
 PEOPLE = (
     ("Amira Haddad", "Centrum", False, STAFF),
     ("Linnea Engström", "", False, ("/",)),
-    ("Maria Lund", "", False, ("/lifts", "/sessions")),
+    ("verksamhetschef södra torget", "", False, ("/lifts?number=193711042386", "/sessions")),
     ("Annika Sjöberg", "", False, ("/review",)),
     ("Svea Andersson", "", True, ("/me", "/me/log", "/me/consents")),
     ("Jonas Lindgren", "", True, ("/me", "/me/family/greta-lindgren", "/me/family/svea-andersson")),

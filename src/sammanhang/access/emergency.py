@@ -290,6 +290,17 @@ async def answer(doors: Doors, actor: Actor, id: str, *, lift: bool, said: str) 
             )
 
 
+async def inner_blocks(doors: Doors, actor: Actor, patient: str) -> tuple[list[str], list[str]]:
+    """R5: (units of the officer's care provider with an inner block, its units that have to do with the
+    patient), in order. Raises `Refused` for others than a competent officer."""
+    _need_officer(actor, "R5")
+    assert actor.assignment is not None
+    facts, _ = await doors.facts(actor, patient)
+    units = {u for p, u in facts.sources if p == actor.assignment.provider and u}
+    blocked = {b.party for b in facts.blocks if b.kind == "inner"} & units
+    return sorted(blocked), sorted(units | {actor.assignment.unit})
+
+
 async def lift_inner(
     doors: Doors, actor: Actor, patient: str, unit: str, for_unit: str, *, hours: int, said: str
 ) -> None:

@@ -14,6 +14,7 @@ from sammanhang.kernel.content import content
 from sammanhang.kernel.errors import Invalid, NotFound
 from sammanhang.kernel.i18n import _, either
 from sammanhang.web import show
+from sammanhang.web.find import search
 from sammanhang.web.parties import organisations
 from sammanhang.web.people import Person, person_of
 from sammanhang.web.rendering import render
@@ -80,7 +81,12 @@ class Asked:
 
 @dataclass(frozen=True, slots=True)
 class LiftsPage:
-    """What the care provider is asked to lift. `wrong` says what was amiss with the answer to `about`."""
+    """What the care provider is asked to lift, and the lifting of its own inner blocks with consent.
+
+    wrong    what was amiss with the answer to `about`, a request or `inner`
+    number   the identity number looked for, `person` who was found, `blocked` the units with a block,
+             `units` those it may be lifted for, `most` for how many hours at most
+    """
 
     title: str
     provider: str
@@ -89,6 +95,12 @@ class LiftsPage:
     wrong: str
     about: str
     longest: int
+    number: str
+    person: Person | None
+    blocked: tuple[Party, ...]
+    units: tuple[Party, ...]
+    most: int
+    typed: dict[str, str]
 
 
 @page("/patients/{patient}/emergency", access="record")
@@ -179,14 +191,27 @@ async def lifts(visit: Visit) -> Response:
 async def answer(visit: Visit) -> Response:
     """The block is lifted for who asked, or the request is declined; with a reason either way."""
     form = visit.form
+    inner = "unit" in form
     try:
-        await emergency.answer(
-            visit.services.doors, visit.actor, form.get("request", ""), lift=form.get("answer") == "lift",
-            said=form.get("said", ""),
-        )  # fmt: skip
+        if inner:
+            await emergency.lift_inner(
+                visit.services.doors, visit.actor, form.get("patient", ""), form["unit"], form.get("for_unit", ""),
+                hours=_whole(form.get("hours", "")), said=form.get("said", ""),
+            )  # fmt: skip
+        else:
+            await emergency.answer(
+                visit.services.doors, visit.actor, form.get("request", ""), lift=form.get("answer") == "lift",
+                said=form.get("said", ""),
+            )  # fmt: skip
     except Invalid as e:
-        return await _lifts(visit, either(e.sv, e.en), form.get("request", ""), 400)
+        about = "inner" if inner else form.get("request", "")
+        return await _lifts(visit, either(e.sv, e.en), about, 400)
     return RedirectResponse("/lifts", 303)
+
+
+def _whole(text: str) -> int:
+    """A number of hours; 0, which is refused with a sentence, for what is none."""
+    return int(text) if text.isascii() and text.isdigit() and len(text) < 6 else 0
 
 
 async def _lifts(visit: Visit, wrong: str = "", about: str = "", status: int = 200) -> Response:
@@ -207,11 +232,30 @@ async def _lifts(visit: Visit, wrong: str = "", about: str = "", status: int = 2
             )
         )
     a = visit.actor.assignment
+    rules = content("rules/emergency")
+    number = visit.asked("number") or visit.form.get("number", "")
+    person, blocked, units = await _blocked(visit, number)
     shown = LiftsPage(
         title=_("Begäran om att häva spärr"), provider=a.provider_name if a is not None else "",
-        asked=tuple(asked), hours=content("rules/emergency")["hours"], wrong=wrong, about=about, longest=LONGEST,
+        asked=tuple(asked), hours=rules["hours"], wrong=wrong, about=about, longest=LONGEST, number=number,
+        person=person, blocked=blocked, units=units, most=rules["longest_lift_hours"], typed=visit.form,
     )  # fmt: skip
     return render(visit, "emergency/lifts.html", shown, status)
+
+
+async def _blocked(
+    visit: Visit, number: str
+) -> tuple[Person | None, tuple[Party, ...], tuple[Party, ...]]:
+    """Who a whole identity number means, the blocked units, and the units one may be lifted for."""
+    if not number:
+        return None, (), ()
+    found = (await search(visit, number)).people
+    if len(found) != 1:
+        return None, (), ()
+    doors = visit.services.doors
+    blocked, units = await emergency.inner_blocks(doors, visit.actor, found[0].id)
+    names = await doors.names([*blocked, *units])
+    return found[0], *(tuple(Party(u, names[u]) for u in some) for some in (blocked, units))  # type: ignore[return-value]
 
 
 @dataclass(frozen=True, slots=True)

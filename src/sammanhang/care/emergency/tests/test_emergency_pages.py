@@ -7,6 +7,9 @@ import re
 import psycopg
 import pytest
 
+from sammanhang.access import consents
+from sammanhang.access.actor import Actor
+
 SVEA = "/patients/svea-andersson"
 NISSE = "/patients/nisse-nod"
 
@@ -110,3 +113,35 @@ async def test_an_emergency_is_reviewed_once_and_nothing_typed_is_lost(as_, town
     assert "Välj ett utfall" in page.text and "Stämmer med larmet" in page.text
     page = await annika.post("/review", answer | {"outcome": "justified"}, page)
     assert "Inga nödöppningar väntar" in page.text
+
+
+async def test_r5_an_officer_lifts_an_inner_block_with_consent(as_, town, services):
+    maria = await as_("verksamhetschef södra torget")
+    await maria.get("/")
+    with psycopg.connect(town) as connection:
+        ((provider,),) = connection.execute(
+            "SELECT assignment ->> 'provider' FROM access.session WHERE name = 'Maria Lund'"
+            " AND assignment IS NOT NULL LIMIT 1"
+        ).fetchall()
+    svea = Actor("resident", "Patient/svea-andersson", "Svea", 3)
+    facts, _ = await services.doors.facts(svea, "svea-andersson")
+    unit = min(u for p, u in facts.sources if p == provider and u and u != p)
+    await consents.block(services.doors, svea, "svea-andersson", unit)
+
+    page = await maria.get("/lifts", params={"number": "19371104-2386"})
+    assert "är spärrad." in page.text
+    target = re.search(r'<option value="([^"]+)"', page.text)
+    assert target is not None
+    lift = {
+        "number": "193711042386", "patient": "svea-andersson", "unit": unit, "for_unit": target[1], "hours": "",
+        "said": "Samtyckte vid besöket",
+    }  # fmt: skip
+    page = await maria.post("/lifts", lift, page)
+    assert page.status_code == 400 and "Samtyckte vid besöket" in page.text
+    page = await maria.post("/lifts", lift | {"hours": "24"}, page)
+    assert page.status_code == 200
+    with psycopg.connect(town) as connection:
+        rows = connection.execute("SELECT party, for_party, rule FROM access.lift").fetchall()
+    assert rows == [(unit, target[1], "R5")]
+    nobody = await maria.get("/lifts", params={"number": "191212121212"})
+    assert "Ingen hittades" in nobody.text
