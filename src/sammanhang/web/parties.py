@@ -5,14 +5,10 @@ from __future__ import annotations
 import time
 from collections.abc import Iterable
 from dataclasses import dataclass, field
-from typing import Any
 
 from sammanhang.access.door import Record, Stored
-from sammanhang.fhir.decode import trusted
-from sammanhang.fhir.indexing import self_hash
 from sammanhang.store.connection import numbers
 from sammanhang.store.database import Database
-from sammanhang.store.types import NUMBER
 
 from .directory import SQL
 
@@ -53,15 +49,7 @@ async def organisations(record: Record, ids: Iterable[str]) -> dict[str, str]:
     known = _names(database)
     new = [id for id in ids if id not in known.ids]
     if new:
-        numbers = "{" + ",".join(str(self_hash("Organization", id)) for id in new) + "}"
-        async with database.reading(record.scope) as connection:
-            database.queries += 1
-            cursor = await connection.quick.execute(
-                SQL["organisations"], (NUMBER["Organization"], numbers)
-            )
-            rows: list[Any] = await cursor.fetchall()
-        for id, body in rows:
-            known.ids[id] = trusted(body, "Organization").name or id
+        known.ids.update(await record.doors.names(new))
     return known.ids
 
 
