@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from datetime import date
 from typing import Literal
 
 Kind = Literal["staff", "resident", "client", "system"]
@@ -35,6 +36,8 @@ class Actor:
     everything  a client or system trusted with the whole record (the demo client, bulk load)
     scopes      OAuth scopes of an API client's token
     provider    HSA-id of the care provider an API client acts for
+    purpose     what an API client wants the data for: a key of content/rules/secondary_use
+    decided     until when a decision lets an API client have data for its purpose (R40); None without one
     """
 
     kind: Kind
@@ -45,6 +48,8 @@ class Actor:
     everything: bool = False
     scopes: frozenset[str] = field(default_factory=frozenset)
     provider: str | None = None
+    purpose: str = "care"
+    decided: date | None = None
 
 
 SYSTEM = Actor("system", "system:sammanhang", "Sammanhang", everything=True)

@@ -17,6 +17,7 @@ import secrets
 from collections.abc import Iterable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from datetime import date
 from typing import Any
 from urllib.parse import unquote_plus
 
@@ -27,7 +28,8 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
 
-from sammanhang.kernel.errors import Conflict, NotFound
+from sammanhang.kernel.content import content
+from sammanhang.kernel.errors import Conflict, Invalid, NotFound
 from sammanhang.store.database import Database
 
 from .clients_lockout import LockOut
@@ -70,25 +72,52 @@ def create_client(
     provider: str | None = None,
     everything: bool = False,
     id: str | None = None,
+    purpose: str = "care",
+    decision: str | None = None,
+    decided: date | None = None,
 ) -> tuple[str, str]:
     """Makes an API client; returns its id and its secret, which is shown this once.
 
     `provider` is the HSA-id of the care provider it acts for; `everything` trusts it with the whole
-    record instead. Raises `BadScope` for a scope we do not know and `Conflict` for an id in use.
+    record instead. `purpose` is one of content/rules/secondary_use; `decision` and `decided` are the number of
+    the decision that lets it have data for it, and the day that ends (R40). Raises `BadScope` for a scope we do
+    not know, `Conflict` for an id in use, `Invalid` for a purpose that is not there or lacks its decision.
     """
+    _fits_purpose(purpose, everything, decision, decided)
     id = id or f"client-{secrets.token_hex(6)}"
     if _ID.fullmatch(id) is None:
         raise Conflict(f"{id!r} cannot be the id of a client: letters, digits and . _ - only.")
     secret = secrets.token_urlsafe(32)
     with psycopg.connect(dsn, autocommit=True, options="-c role=sammanhang_writer") as connection:
         made = connection.execute(
-            "INSERT INTO access.client (id, secret, name, scopes, provider, everything)"
-            " VALUES (%s, %s, %s, %s, %s, %s) ON CONFLICT DO NOTHING",
-            (id, _hasher.hash(secret), name, sorted(normal(scopes)), provider, everything),
-        )
+            "INSERT INTO access.client (id, secret, name, scopes, provider, everything, purpose, decision, decided)"
+            " VALUES (%s, %s, %s, %s, %s, %s, %s, %s, %s) ON CONFLICT DO NOTHING",
+            (
+                id, _hasher.hash(secret), name, sorted(normal(scopes)), provider, everything, purpose, decision,
+                decided,
+            ),
+        )  # fmt: skip
         if made.rowcount == 0:
             raise Conflict(f"There is a client with the id {id} already.")
     return id, secret
+
+
+def _fits_purpose(
+    purpose: str, everything: bool, decision: str | None, decided: date | None
+) -> None:
+    known = content("rules/secondary_use")["purposes"].get(purpose)
+    if known is None:
+        raise Invalid(f"There is no purpose {purpose!r}.", f"Ändamålet {purpose} finns inte.")
+    if purpose != "care" and everything:
+        raise Invalid(
+            "A client with a purpose of its own is not trusted with the whole record.",
+            "En klient med eget ändamål får inte hela journalen.",
+        )
+    if known.get("needs_decision") and not (decision and decided):
+        raise Invalid(
+            "Research needs the number of a decision and the day it ends (R40).",
+            "Forskning kräver ett beslut med diarienummer och slutdag (R40).",
+        )
 
 
 def demo_client(dsn: str, *, demo: bool | None = None) -> tuple[str, str]:

@@ -14,7 +14,7 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from sammanhang.fhir.decode import trusted
-from sammanhang.fhir.indexing import coded, self_hash
+from sammanhang.fhir.indexing import coded, self_hash, slot
 from sammanhang.kernel.content import content
 from sammanhang.kernel.errors import Refused, Unauthenticated
 from sammanhang.store.connection import numbers
@@ -23,8 +23,10 @@ from sammanhang.store.types import NAME, NUMBER, table
 
 from .actor import Actor
 from .audit import AuditLog, Entry, stamp
-from .facts import facts_of
-from .rules import DISCLOSURE, Decision, Facts, decide
+from .facts import CONSENT_KIND, facts_of, in_force, names_unit
+from .rules import DISCLOSURE, NO_PATIENT, Decision, Facts, decide, r1
+
+_CONSENT_CATEGORY = slot("Consent.category", "token")
 
 
 @dataclass(frozen=True, slots=True)
@@ -111,12 +113,17 @@ def predicate(scope: Scope, alias: str) -> tuple[str, list[Any]]:
     if scope.everything:
         return "true", []
     a = alias
+    people = f"{a}.type = {NUMBER['Patient']}"
     parts = [f"({a}.patient IS NULL AND ({a}.provider IS NULL OR {a}.provider = ANY(%s::int[])))"]
     args: list[Any] = [numbers(scope.providers)]
+    if scope.excluded:
+        people += f" AND ({a}.self = ANY(%s::bigint[])) IS NOT TRUE"
+    if scope.register or scope.patients != "*":
+        args += [numbers(scope.excluded)] if scope.excluded else []
     if scope.register:
-        parts.append(f"{a}.type = {NUMBER['Patient']}")
+        parts.append(f"({people})")
     elif scope.patients != "*":
-        parts.append(f"({a}.type = {NUMBER['Patient']} AND {a}.self = ANY(%s::bigint[]))")
+        parts.append(f"({people} AND {a}.self = ANY(%s::bigint[]))")
         args.append(numbers(scope.patients))  # type: ignore[arg-type]
     own = [f"{a}.provider = ANY(%s::int[])"]
     args.append(numbers(scope.providers))
@@ -129,6 +136,12 @@ def predicate(scope: Scope, alias: str) -> tuple[str, list[Any]]:
     if scope.hidden_labels:
         own.append(f"({a}.labels && %s::bigint[]) IS NOT TRUE")
         args.append(numbers(scope.hidden_labels))
+    if scope.excluded:
+        own += [
+            f"({a}.patient = ANY(%s::bigint[])) IS NOT TRUE",
+            f"({a}.also && %s::bigint[]) IS NOT TRUE",
+        ]
+        args += [numbers(scope.excluded)] * 2
     parts.append("(" + " AND ".join(own) + ")")
     return "(" + " OR ".join(parts) + ")", args
 
@@ -234,16 +247,50 @@ class Doors:
             record = await self.open_record(actor, actor.id.removeprefix("Patient/"))
             return record.scope
         if actor.kind == "client":
-            if actor.provider is None:
-                raise Refused("The client belongs to no care provider.", rule="R2")
+            refused = decide_without_patient(actor)
+            if refused is not None:
+                raise RecordRefused(refused, None)
+            assert actor.provider is not None
             number = await self.database.party(actor.provider)
-            return Scope(register=True, patients="*", providers=(number,) if number else ())
+            return Scope(
+                register=True,
+                patients="*",
+                providers=(number,) if number else (),
+                excluded=await self.left_out(actor),
+            )
         refused = decide_without_patient(actor)
         if refused is not None:
             raise RecordRefused(refused, None)
         assert actor.assignment is not None
         number = await self.database.party(actor.assignment.provider)
         return Scope(register=True, patients=(), providers=(number,) if number else ())
+
+    async def statistics_scope(self, actor: Actor) -> Scope:
+        """R38: all data of the care provider whose statistics the actor works with, for counting only.
+
+        Raises `Refused` below the level of assurance (R1).
+        """
+        refused = r1(actor, Facts(exists=True))
+        if refused is not None:
+            raise RecordRefused(refused, None)
+        assert actor.assignment is not None
+        number = await self.database.party(actor.assignment.provider)
+        return Scope(patients="*", providers=(number,) if number else ())
+
+    async def left_out(self, actor: Actor) -> tuple[int, ...]:
+        """R39: `self` of the patients who have said no to the purpose an API client has (PDL 7:2)."""
+        kind = content("rules/secondary_use")["purposes"].get(actor.purpose, {}).get("left_out_by")
+        if kind is None:
+            return ()
+        said_no = coded(CONSENT_KIND, kind)[1] ^ _CONSENT_CATEGORY
+        async with self.database.reading(EVERYTHING) as connection:
+            self.database.queries += 1
+            rows = await connection.fetch(
+                "SELECT patient, body FROM store.other WHERE type = %s AND tokens @> %s::bigint[]",
+                (NUMBER["Consent"], numbers([said_no])),
+            )
+        now = datetime.now(UTC)
+        return tuple(sorted({p for p, body in rows if in_force(trusted(body, "Consent"), now)}))
 
     async def patients_of_unit(self, actor: Actor, limit: int = 500) -> list[int]:
         """`self` of the patients in the care of the actor's unit now."""
@@ -253,9 +300,10 @@ class Doors:
         async with self.database.reading(EVERYTHING) as connection:
             self.database.queries += 1
             cursor = await connection.quick.execute(
-                "SELECT DISTINCT patient FROM store.resource WHERE unit = %s AND care_until > now()"
+                "SELECT patient FROM store.resource WHERE unit = %s AND care_until > now() AND patient IS NOT NULL"
+                " UNION SELECT patient FROM store.resource WHERE tokens && %s::bigint[] AND care_until > now()"
                 " AND patient IS NOT NULL LIMIT %s",
-                (unit, limit),
+                (unit, numbers(names_unit(actor.assignment.unit)), limit),
             )
             return [r[0] for r in await cursor.fetchall()]
 
@@ -304,7 +352,9 @@ class RecordRefused(Refused):
 def decide_absent(actor: Actor) -> Decision:
     """The refusal for a patient who is not there: the one a stranger's record would give."""
     if actor.everything:
-        return Decision("deny", "ABSENT", "Patienten finns inte.", "There is no such patient.")
+        return Decision("deny", "ABSENT", *NO_PATIENT)
+    if actor.kind == "client":
+        return Decision("deny", "R2", *NO_PATIENT)
     return decide(
         Actor(actor.kind, actor.id, actor.name, actor.loa, actor.assignment), Facts(exists=False)
     )

@@ -4,12 +4,16 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 from datetime import UTC, date, datetime
+from functools import cache
 from typing import Any
 
 from sammanhang.fhir.dates import BEGINNING, END, bounds
 from sammanhang.fhir.decode import trusted
 from sammanhang.fhir.indexing import coded, self_hash
+from sammanhang.kernel.content import content
+from sammanhang.store.connection import numbers
 from sammanhang.store.database import EVERYTHING, Database
+from sammanhang.store.search.parameters import parameter
 from sammanhang.store.types import NUMBER
 
 from .actor import Actor
@@ -23,7 +27,8 @@ _ROLE = "http://terminology.hl7.org/CodeSystem/v3-RoleCode"
 
 # sources_and_relations, consents, patient, declared reason, emergency, lifted blocks
 _FACTS = """
-SELECT 1, pr.id, un.id, bool_or(r.care_until > now() AND r.unit = %(unit)s), NULL::bytea, NULL::bigint[]
+SELECT 1, pr.id, un.id, bool_or(r.care_until > now() AND (r.unit = %(unit)s OR r.tokens && %(named)s::bigint[])),
+       NULL::bytea, NULL::bigint[]
   FROM store.resource r LEFT JOIN store.party pr ON pr.number = r.provider
        LEFT JOIN store.party un ON un.number = r.unit
  WHERE r.patient = %(patient)s GROUP BY 2, 3
@@ -43,6 +48,13 @@ UNION ALL
 SELECT 6, l.party, NULL, NULL, NULL, NULL FROM access.lift l
  WHERE l.patient = %(patient)s AND l.for_party = ANY(%(parties)s::text[]) AND l.until > now()
 """
+# … and for readers of the national medication list: whether narcotics were dispensed of late (R30)
+_NARCOTICS = """
+UNION ALL
+SELECT 9, NULL, NULL, true, NULL, NULL WHERE EXISTS (SELECT FROM store.resource r
+ WHERE r.patient = %(patient)s AND r.provider = %(nll)s AND r.labels && %(narcotic)s::bigint[]
+   AND r.occurred > now() - make_interval(months => %(months)s))
+"""
 # … and for a resident who asks for somebody else's record: who has custody, and who asks
 _CUSTODY = """
 UNION ALL
@@ -53,41 +65,85 @@ SELECT 8, NULL, NULL, NULL, r.body, NULL FROM store.patient r WHERE r.self = %(a
 """
 
 
+# What a patient has said no to that hides nothing from care: the national list has its own rule (R30), quality
+# registers and research are other purposes (R39, R40).
+NOT_BLOCKS = frozenset({"nll-sparr", "nej-kvalitetsregister", "nej-forskning"})
+INFORMED = "http://sammanhang.se/fhir/StructureDefinition/consent-informed"
+# Where a resource names the unit whose work it is, beside the one that wrote it: a request received, a task
+# owned, a team's or an enrolment's unit. Whoever is asked to care for somebody has a care relation.
+_NAMES_UNIT = (
+    ("ServiceRequest", "performer"), ("Task", "owner"), ("EpisodeOfCare", "organization"),
+    ("CareTeam", "participant"), ("Encounter", "service-provider"),
+)  # fmt: skip
+
+
+def names_unit(unit: str) -> list[int]:
+    """The search tokens of resources that name a unit as whose work they are."""
+    here = self_hash("Organization", unit)
+    return [here ^ place for place in _places()]
+
+
+@cache
+def _places() -> list[int]:
+    found = [parameter(kind, code) for kind, code in _NAMES_UNIT]
+    return [s.number for p in found if p is not None for s in p.slots]
+
+
 @dataclass
 class _Consents:
     """What a patient's Consent resources say now."""
 
     now: datetime
+    own: str = ""
     consented: set[str] = field(default_factory=set)
     blocks: list[Block] = field(default_factory=list)
     incapable: bool = False
     own_access: bool = False
     mature: bool = False
     extended: date | None = None
+    agreed: set[str] = field(default_factory=set)
+    refused: set[str] = field(default_factory=set)
+    uninformed: set[str] = field(default_factory=set)
+    nll: set[str] = field(default_factory=set)
 
     def read(self, c: Any) -> None:
         """Takes in one Consent; `region.legal` and the glossary list the kinds."""
-        if c.status != "active" or c.provision is None:
+        if not in_force(c, self.now):
             return
         period = c.provision.period
-        low = bounds(period.start)[0] if period is not None and period.start else BEGINNING
         high = bounds(period.end)[1] if period is not None and period.end else END
-        if not low <= self.now < high:
-            return
         kinds, parties = kinds_of(c), parties_of(c)
         if c.provision.type == "deny":
+            if kinds & NOT_BLOCKS:
+                self.nll |= {"block"} if "nll-sparr" in kinds else set()
+                self.refused |= kinds
+                return
             # a block of a kind we do not know hides as much as one can
             kind = "inner" if "inre-sparr" in kinds else "outer"
             self.blocks += [Block(kind, p) for p in parties]  # type: ignore[arg-type]
         elif c.provision.type == "permit":
+            self.agreed |= kinds
             if "sammanhallen-dokumentation" in kinds:
-                self.consented.update(parties)
+                (self.consented if _informed(c) else self.uninformed).update(parties)
+            if "nll-samtycke" in kinds and (not parties or self.own in parties):
+                self.nll.add("consent")
+            self.nll |= {"dose"} if "dosdispensering" in kinds else set()
             self.incapable |= "beslutsoformogen" in kinds
             self.own_access |= "mognad-egen-journal" in kinds
             self.mature |= "mognad-sparr" in kinds
             if "forlangd-vardnadshavare" in kinds:
                 until = high.date()
                 self.extended = max(self.extended, until) if self.extended else until
+
+
+def in_force(c: Any, now: datetime) -> bool:
+    """Whether a Consent is active and its time has come and not gone."""
+    if c.status != "active" or c.provision is None:
+        return False
+    period = c.provision.period
+    low = bounds(period.start)[0] if period is not None and period.start else BEGINNING
+    high = bounds(period.end)[1] if period is not None and period.end else END
+    return low <= now < high
 
 
 def kinds_of(c: Any) -> set[str]:
@@ -98,6 +154,11 @@ def kinds_of(c: Any) -> set[str]:
         for coding in category.coding or ()
         if coding.system == CONSENT_KIND and coding.code is not None
     }
+
+
+def _informed(c: Any) -> bool:
+    """Whether the person was told of the sharing first (SVOD 2:2); a consent that does not say was informed."""
+    return all(e.valueBoolean is not False for e in c.extension or () if e.url == INFORMED)
 
 
 def parties_of(c: Any) -> list[str]:
@@ -120,10 +181,18 @@ async def facts_of(
     patient = self_hash("Patient", patient_id)
     own = actor.kind == "resident" and actor.id == f"Patient/{patient_id}"
     other = actor.kind == "resident" and not own
+    nll = content("rules/nll")
+    label = nll["narcotic_label"]
+    list_ = await database.party(nll["party"]) if a and a.role in nll["prescribers"] else None
+    question = _FACTS + (_CUSTODY if other else "") + (_NARCOTICS if list_ is not None else "")
     async with database.reading(EVERYTHING) as connection:
         cursor = await connection.quick.execute(
-            _FACTS + _CUSTODY if other else _FACTS,
+            question,
             {
+                "named": numbers(names_unit(a.unit) if a else ()),
+                "nll": list_,
+                "narcotic": numbers([coded(label["system"], label["code"])[1]]),
+                "months": nll["narcotics_months"],
                 "unit": unit if unit is not None else -1,
                 "patient": patient,
                 "consent": NUMBER["Consent"],
@@ -139,12 +208,13 @@ async def facts_of(
     now = datetime.now(UTC)
     sources: set[tuple[str, str]] = set()
     relation, declared = False, None
-    consents = _Consents(now)
+    consents = _Consents(now, a.provider if a else "")
     person: Any = None
     protected, danger = False, False
     until: datetime | None = None
     emergency: set[str] = set()
     lifted: set[str] = set()
+    narcotics = False
     related: list[Any] = []
     asker: Any = None
     for kind, one, two, in_care, body, labels in rows:
@@ -170,12 +240,14 @@ async def facts_of(
             related.append(trusted(body, "RelatedPerson"))
         elif kind == 8:
             asker = trusted(body, "Patient")
+        elif kind == 9:
+            narcotics = True
     facts = Facts(
         exists=person is not None,
         sources=frozenset(sources),
         relation=relation,
         declared=declared,
-        consented=frozenset(consents.consented),
+        consented=frozenset(consents.consented | consents.uninformed),
         blocks=tuple(consents.blocks),
         protected=protected,
         at=now,
@@ -190,6 +262,11 @@ async def facts_of(
         extended=consents.extended,
         own_access=consents.own_access,
         mature=consents.mature,
+        agreed=frozenset(consents.agreed),
+        refused=frozenset(consents.refused),
+        informed=consents.own in consents.consented or consents.own not in consents.uninformed,
+        nll=frozenset(consents.nll),
+        narcotics=narcotics,
     )
     return facts, person
 

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from pathlib import Path
 
+from sammanhang.kernel.content import use_own
 from sammanhang.kernel.settings import Settings
 from sammanhang.store.database import Database
 from sammanhang.store.read import Together
@@ -27,7 +29,8 @@ class Services:
 
     @classmethod
     def make(cls, settings: Settings, dsn: str) -> Services:
-        """Not yet connected: call `open` inside the running loop."""
+        """Not yet connected: call `open` inside the running loop. Raises `BadContent`."""
+        use_own(Path(settings.content_folder) if settings.content_folder else None)
         database = Database(dsn, readers=settings.pool_size, query_seconds=settings.query_seconds)
         audit = AuditLog(database)
         return cls(settings, database, audit, Doors(database, audit))

@@ -187,7 +187,8 @@ def stands(claims: dict[str, Any], issuer: str, aud: str) -> bool:
 
 # who_still: whether the token is revoked, and the client as it stands now
 _STANDS = """
-SELECT EXISTS (SELECT FROM access.revoked_token WHERE jti = %(jti)s), c.name, c.provider, c.everything, c.demo
+SELECT EXISTS (SELECT FROM access.revoked_token WHERE jti = %(jti)s), c.name, c.provider, c.everything, c.demo,
+       c.purpose, c.decided
   FROM (SELECT 1) AS one LEFT JOIN access.client c ON c.id = %(client)s AND c.active
 """
 
@@ -200,7 +201,7 @@ async def _actor(database: Database, claims: dict[str, Any], settings: Settings)
         )
         row = await cursor.fetchone()
     assert row is not None
-    revoked, name, provider, everything, demo = row
+    revoked, name, provider, everything, demo, purpose, decided = row
     if revoked:
         raise _invalid()
     scopes = normal(claims["scope"].split())
@@ -210,7 +211,7 @@ async def _actor(database: Database, claims: dict[str, Any], settings: Settings)
         raise _invalid()
     return Actor(
         "client", f"client:{claims['sub']}", name, everything=everything, scopes=scopes,
-        provider=provider,
+        provider=provider, purpose=purpose or "care", decided=decided,
     )  # fmt: skip
 
 

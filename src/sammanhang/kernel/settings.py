@@ -136,6 +136,12 @@ class Settings:
     session_hours: int = _row(
         12, "Hours after log-in when a session ends whatever happens.", least=1, most=24
     )
+    content_folder: str = _row(
+        "",
+        "A folder with the region's own versions of content: files named as those under `content/`, each with "
+        "the day it begins.",
+        shown_default="empty: what is shipped",
+    )
     log_level: str = _row(
         "info",
         "How much the server says in its log.",

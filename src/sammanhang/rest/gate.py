@@ -6,6 +6,8 @@ from typing import Any
 
 from sammanhang.access.audit import Entry
 from sammanhang.access.door import predicate
+from sammanhang.access.rules import Facts, guarded
+from sammanhang.access.rules import may_write as rules_may_write
 from sammanhang.fhir.indexing import self_hash
 from sammanhang.kernel.errors import NotFound, Refused, TooLarge
 from sammanhang.kernel.owner import PROVIDER, UNIT
@@ -144,14 +146,35 @@ async def may_write(
     """Whether the actor may write this resource, and who will own it: (provider, unit) HSA-ids.
 
     Staff write in the name of their assignment, in records they may open and write in; the owner's
-    tags are put on the resource. A client writes for its care provider. Raises `Refused`.
+    tags are put on the resource. A client writes for its care provider. What may be written at all is for
+    the rules R31–R33 and M24 to say. Raises `Refused`.
     """
+    owner = await _writer(fr, resource, patients)
+    facts = Facts(exists=True)
+    if guarded(resource) and patients:
+        facts, _ = await fr.services.doors.facts(fr.actor, patients[0])
+    refused = rules_may_write(None if fr.actor.everything else owner[0], facts, resource)
+    if refused is not None:
+        raise Refused(refused.en, refused.sv, rule=refused.rule)
+    return owner
+
+
+async def _writer(
+    fr: FhirRequest, resource: Any, patients: list[str]
+) -> tuple[str | None, str | None]:
+    """In whose name the actor writes: (provider, unit); raises `Refused` for who may not write here."""
     actor = fr.actor
     name = type(resource).__name__
     provider, unit = tags(resource)
     if actor.everything:
         return (provider or actor.provider), unit
     if actor.kind == "client":
+        if actor.purpose != "care":
+            raise Refused(
+                "A client with this purpose may read and not write.",
+                "En klient med detta ändamål får läsa men inte skriva.",
+                rule="R40" if actor.purpose == "research" else "R39",
+            )
         if not may_by_scope(actor.scopes, name, "c"):
             raise Refused(
                 "The token's scopes do not allow this.",

@@ -11,7 +11,7 @@ from sammanhang.store.search.parse import Criterion, Request, fault, parse, unes
 from sammanhang.store.search.run import run
 from sammanhang.store.types import NUMBER
 
-from . import gate, protected
+from . import gate, limits, protected
 from .bundle import Writer
 from .definitions import expander
 from .outcome import outcome
@@ -32,9 +32,15 @@ async def search(
     patients = named_patients(request)
     if patient is not None:
         patients = [patient]
-    scope = await gate.scope_for_search(fr, patients)
+    counted = limits.counts_only(fr)
+    if counted:
+        limits.countable(request, patients)
+        scope = await fr.services.doors.statistics_scope(fr.actor)
+    else:
+        scope = await gate.scope_for_search(fr, patients)
     settings = fr.services.settings
     wall = gate.within_scopes(fr, request, gate.wall(scope))
+    wall = limits.terms(fr, request, patients, wall)
     expand = await expander(fr, request)
     async with fr.services.database.reading(scope) as connection:
         page = await run(
@@ -47,6 +53,8 @@ async def search(
             max_includes=settings.max_includes,
             compartment=patient,
         )
+    if counted:
+        page = limits.suppressed(request, page)
     path = f"Patient/{patient}/{type_name}" if patient else (type_name or "")
     await fr.services.audit.record(
         gate.entry(

@@ -30,6 +30,7 @@ class Scope:
     providers      numbers of the care providers whose rows may be seen
     hidden_units   numbers of units whose rows are blocked (inner block)
     hidden_labels  hashes of security labels that hide a row
+    excluded       `self` numbers of patients who have said no to the purpose (R39)
     """
 
     everything: bool = False
@@ -38,8 +39,9 @@ class Scope:
     providers: tuple[int, ...] = ()
     hidden_units: tuple[int, ...] = ()
     hidden_labels: tuple[int, ...] = ()
+    excluded: tuple[int, ...] = ()
 
-    def settings(self) -> tuple[str, str, str, str, str]:
+    def settings(self) -> tuple[str, str, str, str, str, str]:
         """The values of `_SET`; of a scope with a wall, for `everything` has no setting."""
         patients = self.patients if isinstance(self.patients, str) else numbers(self.patients)
         return (
@@ -48,6 +50,7 @@ class Scope:
             numbers(self.providers),
             numbers(self.hidden_units),
             numbers(self.hidden_labels),
+            numbers(self.excluded),
         )
 
 
@@ -56,7 +59,8 @@ NOTHING = Scope()
 _SET = (
     "SELECT set_config('sammanhang.register', %s, false),"
     " set_config('sammanhang.patients', %s, false), set_config('sammanhang.providers', %s, false),"
-    " set_config('sammanhang.hidden_units', %s, false), set_config('sammanhang.hidden_labels', %s, false)"
+    " set_config('sammanhang.hidden_units', %s, false), set_config('sammanhang.hidden_labels', %s, false),"
+    " set_config('sammanhang.excluded', %s, false)"
 )
 
 

@@ -68,17 +68,34 @@ def owner(resource: Any) -> tuple[str | None, str | None]:
 
 
 def care_until(resource: Any, days_after: int) -> datetime | None:
-    """Until when the resource shows a care relation: for ever while open, some days after a visit."""
+    """Until when the resource shows a care relation: while open, and some days after a visit or the end it names.
+
+    What was never closed ends with the time it names: a booking of last year shows no relation.
+    """
     statuses = IN_CARE.get(type(resource).__name__)
     if statuses is None:
         return None
     if resource.status in statuses:
-        return END
+        end = _end(resource)
+        return bounds(end)[1] + timedelta(days=days_after) if end is not None else END
     if type(resource).__name__ == "Encounter" and resource.status == "finished":
         period = resource.period
         if period is not None and period.end is not None:
             return bounds(period.end)[1] + timedelta(days=days_after)
     return None
+
+
+def _end(resource: Any) -> str | None:
+    """The end an open booking, enrolment, team or task names; None for what goes on."""
+    name = type(resource).__name__
+    if name == "Appointment":
+        return resource.end or resource.start  # type: ignore[no-any-return]
+    period = None
+    if name in ("EpisodeOfCare", "CareTeam"):
+        period = resource.period
+    elif name == "Task" and resource.restriction is not None:
+        period = resource.restriction.period
+    return period.end if period is not None else None
 
 
 def stamp(resource: Any, id: str, version: int, updated: datetime) -> None:

@@ -11,6 +11,7 @@ from sammanhang.access.actor import Actor
 
 from .decision import (
     DISCLOSURE,
+    NO_PATIENT,
     NOT_TO_GUARDIAN,
     NOT_TO_PATIENT,
     Block,
@@ -20,16 +21,31 @@ from .decision import (
     Rule,
     years,
 )
-from .others import client, trusted
+from .others import client, r40, trusted
+from .packages import m24
 from .residents import may_block, r22_to_r28
 from .staff import r1, r2, r3, r7, r16_r17
+from .writes import guarded, may_write
 
 __all__ = [
-    "DISCLOSURE", "NOT_TO_GUARDIAN", "NOT_TO_PATIENT", "ORDER", "Block", "Decision", "Facts", "Hidden", "decide",
-    "may_block", "years",
+    "DISCLOSURE",
+    "NOT_TO_GUARDIAN",
+    "NOT_TO_PATIENT",
+    "NO_PATIENT",
+    "ORDER",
+    "Block",
+    "Decision",
+    "Facts",
+    "Hidden",
+    "decide",
+    "guarded",
+    "may_block",
+    "may_write",
+    "r1",
+    "years",
 ]  # fmt: skip
 
-ORDER: tuple[Rule, ...] = (trusted, r1, r22_to_r28, client, r16_r17, r2, r3, r7)
+ORDER: tuple[Rule, ...] = (trusted, r1, r22_to_r28, r40, client, m24, r16_r17, r2, r3, r7)
 
 
 def decide(actor: Actor, facts: Facts) -> Decision:

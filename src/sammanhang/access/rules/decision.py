@@ -46,6 +46,11 @@ class Facts:
     extended      until when a decision lets guardians go on reading (R24)
     own_access    a decision that the child may read their own record (R25)
     mature        a recorded assessment that the child understands what a block means (R13)
+    agreed        other things the person has consented to: kinds of Consent (R31, R33)
+    refused       purposes the person has said no to: kinds of Consent (R39)
+    informed      the person has been told of the sharing (SVOD 2:2); False when a consent says that they were not
+    nll           what the person has said of the national list: `consent`, `block`, `dose` (R30)
+    narcotics     narcotics were dispensed of late (R30)
     """
 
     exists: bool
@@ -67,6 +72,11 @@ class Facts:
     extended: date | None = None
     own_access: bool = False
     mature: bool = False
+    agreed: frozenset[str] = frozenset()
+    refused: frozenset[str] = frozenset()
+    informed: bool = True
+    nll: frozenset[str] = frozenset()
+    narcotics: bool = False
 
     @property
     def today(self) -> date:
@@ -90,7 +100,7 @@ class Hidden:
     Never how much; whose only in `parties`, which are filled when the law lets them be named (R6, R10).
     """
 
-    kind: Literal["inner-block", "outer-block", "no-consent"]
+    kind: Literal["inner-block", "outer-block", "no-consent", "nll"]
     rule: str
     sv: str
     en: str
@@ -120,6 +130,7 @@ class Decision:
     reasons: tuple[str, ...] = field(default=())
 
 
+NO_PATIENT = ("Patienten finns inte.", "There is no such patient.")
 Rule = Callable[[Actor, Facts], Decision | None]
 
 

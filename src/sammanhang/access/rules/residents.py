@@ -1,4 +1,4 @@
-"""Residents: their own record, and a child's (R12, R13, R22–R28)."""
+"""Residents: their own record, and a child's (R1, R12, R13, R22–R28)."""
 
 from __future__ import annotations
 
@@ -6,13 +6,21 @@ from sammanhang.access.actor import Actor
 from sammanhang.kernel.content import content
 
 from .decision import NOT_TO_GUARDIAN, NOT_TO_PATIENT, Decision, Facts, deny
+from .packages import level
 
 
 def r22_to_r28(actor: Actor, facts: Facts) -> Decision | None:
-    """R22–R28: a resident reads their own record from 16, a child's guardian until 13; between the two
+    """R1, R22–R28: with a strong log-in a resident reads their own record from 16, a child's guardian until 13; between the two
     only after a decision (PDL 5:5, OSL 12:3, FB 6 kap.; the ages are policy: content/rules/ages)."""
     if actor.kind != "resident":
         return None
+    if actor.loa < content("rules/assurance")["resident_record"]:
+        return deny(
+            "R1",
+            "Du behöver logga in med en starkare e-legitimation för att se journalen.",
+            "Log in with a stronger e-identification to see the record.",
+            obligations=frozenset({"step-up"}),
+        )
     if facts.exists and facts.own:
         return _own(facts)
     if facts.exists and facts.guardian:
@@ -69,7 +77,7 @@ def _shown(rule: str, facts: Facts, label: str) -> Decision:
         rule,
         "",
         "",
-        owners=frozenset(p for p, _ in facts.sources),
+        owners=frozenset(p for p, _ in facts.sources if level(p, "patientportal") == "full"),
         hidden_labels=frozenset(hidden),
     )
 

@@ -9,14 +9,16 @@ from .decision import Decision, Facts, Hidden, deny
 
 
 def r1(actor: Actor, facts: Facts) -> Decision | None:
-    """R1: staff need assurance level 3 and one assignment (HSLF-FS 2016:40 3 kap., PDL 4:2)."""
+    """R1: staff need a strong log-in (level 3: content/rules/assurance) and one assignment (HSLF-FS 2016:40
+    3 kap., PDL 4:2)."""
     if actor.kind != "staff":
         return None
-    if actor.loa < 3:
+    if actor.loa < content("rules/assurance")["staff_record"]:
         return deny(
             "R1",
             "Du är inloggad på en för låg tillitsnivå för att läsa journaler.",
             "You are logged in at too low a level of assurance to read records.",
+            obligations=frozenset({"step-up"}),
         )
     if actor.assignment is None:
         return deny("R1", "Du har inte valt något uppdrag.", "You have not chosen an assignment.")
@@ -76,8 +78,9 @@ def r3(actor: Actor, facts: Facts) -> Decision | None:
 
 
 def r7(actor: Actor, facts: Facts) -> Decision | None:
-    """R7, R18: another care provider's patient: relation, consent and importance are all needed (SVOD 3:1);
-    school health (EMI) and the region meet as any two providers."""
+    """R7, R18: another care provider's patient: information given first, relation, consent and assumed importance
+    are all needed (SVOD 2:2, 3:1); importance is the care relation, or a declared reason of care. School health
+    (EMI) and the region meet as any two providers."""
     reasons = content("rules/reasons")["reasons"]
     return deny(
         "R7",
@@ -88,13 +91,60 @@ def r7(actor: Actor, facts: Facts) -> Decision | None:
     )
 
 
+def r30(role: str, facts: Facts) -> tuple[bool, list[Hidden]]:
+    """R30: whether the national medication list is shown, and what is told when it is not (lag 2018:1212 5:3–5).
+
+    With consent for prescriber, nurse and dietitian; without for dose-dispensed patients; a block hides it but
+    for a prescriber's warning that narcotics were dispensed; an emergency opens it, blocked too.
+    """
+    rules = content("rules/nll")
+    if role not in rules["readers"]:
+        return False, []
+    if rules["party"] in facts.emergency:
+        return True, []
+    parties = frozenset({rules["party"]}) if facts.danger else frozenset()
+    if "block" in facts.nll:
+        told = [
+            Hidden(
+                "nll",
+                "R30",
+                "Det finns spärrade uppgifter i nationella läkemedelslistan.",
+                "Blocked data exist in the national medication list.",
+                parties,
+            )
+        ]
+        if facts.narcotics and role in rules["prescribers"]:
+            months = rules["narcotics_months"]
+            told.append(
+                Hidden(
+                    "nll",
+                    "R30",
+                    f"Narkotikaklassade läkemedel har hämtats ut under de senaste {months} månaderna.",
+                    f"Narcotics have been dispensed in the last {months} months.",
+                )
+            )
+        return False, told
+    if facts.nll & {"consent", "dose"}:
+        return True, []
+    return False, [
+        Hidden(
+            "nll",
+            "R30",
+            "Uppgifter finns i nationella läkemedelslistan. Patientens samtycke behövs för att läsa dem.",
+            "The national medication list has data. The patient's consent is needed to read them.",
+            parties,
+        )
+    ]
+
+
 def _consented(own: str, domain: str, facts: Facts) -> bool:
     """R7, R14, R15: consent, or what stands in its place.
 
     A child who cannot consent (SVOD 3:1, second paragraph) and an adult whose lasting inability is assessed
     (3:3) need not, towards health care; a caregiver in social services (omsorgsgivare) has no such exception.
+    Who has not been told of the sharing first (2:2) has not consented to it.
     """
-    if own in facts.consented:
+    if own in facts.consented and facts.informed:
         return True
     if domain == "social":
         return False
@@ -108,7 +158,8 @@ def _permit(rule: str, actor: Actor, facts: Facts, *, shared: bool) -> Decision:
     assert actor.assignment is not None
     own, unit = actor.assignment.provider, actor.assignment.unit
     role = content("rules/roles")["roles"][actor.assignment.role]
-    providers = frozenset(p for p, _ in facts.sources)
+    nll = content("rules/nll")["party"]
+    providers = frozenset(p for p, _ in facts.sources if p != nll)
     inner = {b.party for b in facts.blocks if b.kind == "inner" and b.party != unit} - facts.lifted
     outer = {b.party for b in facts.blocks if b.kind == "outer" and b.party != own} - facts.lifted
     boards = {
@@ -129,6 +180,10 @@ def _permit(rule: str, actor: Actor, facts: Facts, *, shared: bool) -> Decision:
             hidden.append(_no_consent(facts, frozenset(others - outer - owners)))
     if others & outer:
         hidden.append(_outer_block(facts, frozenset(others & outer)))
+    if any(p == nll for p, _ in facts.sources):
+        shown, told = r30(actor.assignment.role, facts)
+        owners |= {nll} if shown else set()
+        hidden += told
     obligations = {"mask"} if facts.protected else set()
     if facts.emergency:
         obligations.add("emergency")

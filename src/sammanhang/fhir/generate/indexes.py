@@ -459,6 +459,9 @@ class Indexes:
         if name == "Patient":
             return ["ix.own_patient(r)"]
         params = [p for p in self.compartment.get(name, []) if p in table]
+        # A task or a device for somebody is of that person's record, though the specification's compartment
+        # leaves it out: outside a record the wall would not keep it from those with no care relation.
+        params = params or [p for p in OWNERS if "Patient" in table.get(p, {}).get("targets", ())]
         first = [p for p in OWNERS if p in params]
         ordered = first + [p for p in params if p not in first]
         lines: list[str] = []

@@ -1100,3 +1100,5 @@ def index_Contract(r, ix):
         ix.uri(S7, x00)
     if (x00 := r.url) is not None:
         ix.uri(S8, x00)
+    for x50 in r.subject or ():
+        ix.compartment(x50)

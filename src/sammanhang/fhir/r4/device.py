@@ -361,3 +361,5 @@ def index_Device(r, ix):
         ix.concept(S12, x00)
     if (x00 := r.url) is not None:
         ix.uri(S13, x00)
+    if (x50 := r.patient) is not None:
+        ix.compartment(x50)

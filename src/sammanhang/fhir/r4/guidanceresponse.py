@@ -160,3 +160,5 @@ def index_GuidanceResponse(r, ix):
         ix.identifier(S1, x00)
     if (x00 := r.requestIdentifier) is not None:
         ix.identifier(S2, x00)
+    if (x50 := r.subject) is not None:
+        ix.compartment(x50)

@@ -582,3 +582,5 @@ def index_Task(r, ix):
         ix.code(S16, 'http://hl7.org/fhir/request-priority', x00)
     if (x00 := r.status) is not None:
         ix.code(S17, 'http://hl7.org/fhir/task-status', x00)
+    if (x50 := r.for_) is not None:
+        ix.compartment(x50)
