@@ -26,7 +26,7 @@ KINDS = {
     "mognad-sparr": N_("du får själv spärra uppgifter"),
     "beslutsoformogen": N_("bedömning: kan inte själv samtycka"),
 }
-_LIFTABLE = ("inre-sparr", "yttre-sparr")
+_BLOCKS = ("inre-sparr", "yttre-sparr")
 
 
 @dataclass(frozen=True, slots=True)
@@ -178,8 +178,8 @@ async def rights(visit: Visit) -> Response:
     allowed = may_block(visit.actor, record.facts)
     shown = RightsPage(
         title=_("Samtycken och spärrar"),
-        consents=tuple(_mine(h, names) for h in found if h.kind not in _LIFTABLE),
-        blocks=tuple(_mine(h, names) for h in found if h.kind in _LIFTABLE),
+        consents=tuple(_mine(h, names) for h in found if h.kind not in _BLOCKS),
+        blocks=tuple(_mine(h, names) for h in found if h.kind in _BLOCKS),
         sources=_sources(sources, blocked, names) if allowed.effect == "permit" else (),
         why_not="" if allowed.effect == "permit" else either(allowed.sv, allowed.en),
     )
@@ -202,13 +202,18 @@ async def decide(visit: Visit) -> Response:
 
 def _mine(h: consents.Held, names: dict[str, str]) -> Mine:
     who = ", ".join(names.get(p, p) for p in h.parties)
-    if h.kind in _LIFTABLE:
-        do = _("Ta bort spärren")
-    else:
-        do = _("Ta tillbaka") if h.kind == "sammanhallen-dokumentation" else ""
+    row = content("rules/consents")["kinds"].get(h.kind, {})
+    do = ""
+    if row.get("group") in ("consent", "no"):
+        do = _("Ta bort spärren") if h.kind in _BLOCKS else _("Ta tillbaka")
+    what = (
+        _(KINDS[h.kind])
+        if h.kind in KINDS
+        else either(row.get("sv", h.kind), row.get("en", h.kind))
+    )
     received = names.get(h.received, h.received)
     return Mine(
-        h.id, who, _(KINDS.get(h.kind, h.kind)), h.since, h.until, received if received != who else "", do,
+        h.id, who, what, h.since, h.until, received if received != who else "", do,
     )  # fmt: skip
 
 

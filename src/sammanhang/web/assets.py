@@ -21,6 +21,7 @@ HERE = Path(__file__).parent
 FOLDERS = {
     "": HERE / "static",
     "chart": HERE.parent / "care" / "chart" / "static",
+    "consents": HERE.parent / "care" / "consents" / "static",
     "emergency": HERE.parent / "care" / "emergency" / "static",
     "portal": HERE.parent / "portal" / "static",
 }

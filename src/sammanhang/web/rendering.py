@@ -21,6 +21,7 @@ HERE = Path(__file__).parent
 TEMPLATES = {
     "web": HERE / "templates",
     "chart": HERE.parent / "care" / "chart" / "templates",
+    "consents": HERE.parent / "care" / "consents" / "templates",
     "emergency": HERE.parent / "care" / "emergency" / "templates",
     "portal": HERE.parent / "portal" / "templates",
 }

@@ -45,6 +45,7 @@ SLICES = (
     "sammanhang.web.pages",
     "sammanhang.web.find",
     "sammanhang.care.chart.pages",
+    "sammanhang.care.consents.pages",
     "sammanhang.care.emergency.pages",
     "sammanhang.portal.pages",
     "sammanhang.portal.rights",

@@ -85,18 +85,22 @@ def _shown(rule: str, facts: Facts, label: str) -> Decision:
 def may_block(actor: Actor, facts: Facts) -> Decision:
     """R12, R13: who may set or lift a block: the person, a child by maturity, never a guardian
     (PDL 4:4, SVOD 2:3)."""
-    ages = content("rules/ages")
     if actor.kind == "resident" and facts.exists and facts.own:
-        age = facts.age
-        if age is None or age >= ages["own_record_from"] or facts.mature:
-            return Decision("permit", "R13", "", "", write=True)
-        return deny(
-            "R13",
-            "Din mottagning behöver först bedöma att du förstår vad en spärr innebär. Prata med dem.",
-            "Your clinic first needs to assess that you understand what a block means. Talk to them.",
-        )
+        return mature_enough(facts)
     return deny(
         "R12",
         "En vårdnadshavare kan inte spärra ett barns uppgifter.",
         "A guardian cannot block a child's data.",
+    )
+
+
+def mature_enough(facts: Facts) -> Decision:
+    """R13: whether the person decides on blocks themself: from the age of the own record, or by maturity."""
+    age = facts.age
+    if age is None or age >= content("rules/ages")["own_record_from"] or facts.mature:
+        return Decision("permit", "R13", "", "", write=True)
+    return deny(
+        "R13",
+        "Mottagningen behöver först bedöma att barnet förstår vad en spärr innebär.",
+        "The clinic first needs to assess that the child understands what a block means.",
     )
