@@ -205,6 +205,36 @@ def audit_verify() -> int:
 
 
 @cli.group()
+def access() -> None:
+    """Who may see what: rules, staff and their rights."""
+
+
+@access.command("preview", epilog=EXIT_CODES)
+@click.argument("name")
+@click.argument("path", type=click.Path(exists=True, dir_okay=False, path_type=Path))
+@click.option("--days", type=click.IntRange(1, 366), default=30, help="How far back. Default: 30.")
+@click.option(
+    "--most", type=click.IntRange(1), default=20_000, help="Blocks of the trace read at most."
+)
+def access_preview(name: str, path: Path, days: int, most: int) -> int:
+    """Show how many accesses a change of a rule's parameters would have changed.
+
+    NAME is the content (`rules/ages`), PATH a file with its new version. Nothing is changed; to put it in force,
+    lay the file in the folder of SAMMANHANG_CONTENT_FOLDER with the day it begins.
+
+    \b
+    Example:
+      sammanhang access preview rules/ages ages-2027.json
+    """
+    from sammanhang.cli_access import preview
+
+    settings = _settings()
+    with _database(settings) as dsn:
+        click.echo(preview(dsn, settings, name, path, days, most))
+    return OK
+
+
+@cli.group()
 def clients() -> None:
     """Programs that may use the FHIR API."""
 

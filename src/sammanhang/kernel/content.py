@@ -91,7 +91,7 @@ def instead(changed: Mapping[str, Any]) -> Iterator[None]:
         _instead.reset(token)
 
 
-def read(path: Path, name: str) -> list[Any]:
+def read(path: Path) -> list[Any]:
     """The versions in one file. Raises `BadContent`, FileNotFoundError."""
     try:
         found = json.loads(path.read_text("utf-8"))
@@ -111,6 +111,18 @@ def read(path: Path, name: str) -> list[Any]:
     return list(listed)
 
 
+def fitting(path: Path, name: str) -> Any:
+    """The last version in a file, when it says all that the shipped one says; to try it with `instead`.
+
+    Raises `BadContent`.
+    """
+    if not (FOLDER / f"{name}.json").is_file():
+        raise BadContent(f"There is no content named {name}.")
+    added = read(path)
+    _fits(path, read(FOLDER / f"{name}.json")[-1], added)
+    return max(added, key=lambda version: version.get("valid_from", ""))
+
+
 _day = (-1, "")
 
 
@@ -126,11 +138,11 @@ def _today() -> str:
 @cache
 def _versions(name: str) -> tuple[list[str], list[Any]]:
     """(days they begin, versions) by day; of two that begin the same day the region's own stands."""
-    found = read(FOLDER / f"{name}.json", name)
+    found = read(FOLDER / f"{name}.json")
     for folder in _own:
         path = folder / f"{name}.json"
         if path.is_file():
-            added = read(path, name)
+            added = read(path)
             _fits(path, found[-1], added)
             found += added
     by_day = {version.get("valid_from", ""): version for version in found}
