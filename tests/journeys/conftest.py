@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import re
 import socket
 import subprocess
 import sys
@@ -16,7 +15,7 @@ from pathlib import Path
 import pytest
 from playwright.sync_api import Browser, BrowserContext, Page, sync_playwright
 
-from sammanhang.web.testing import town  # noqa: F401
+from sammanhang.web.testing import own_town, town  # noqa: F401
 
 ROOT = Path(__file__).parents[2]
 CHROMIUM = next(
@@ -33,11 +32,16 @@ ARGUMENTS = ["--no-sandbox", "--disable-gpu", "--force-color-profile=srgb"]
 @pytest.fixture(scope="session")
 def server(town: str) -> Iterator[str]:  # noqa: F811
     """The address of a server on the small region."""
+    yield from serving(town)
+
+
+def serving(dsn: str) -> Iterator[str]:
+    """A server on a database: its address, and its end."""
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         port = free.getsockname()[1]
     environment = {
-        **os.environ, "SAMMANHANG_DATABASE_URL": town, "SAMMANHANG_PORT": str(port),
+        **os.environ, "SAMMANHANG_DATABASE_URL": dsn, "SAMMANHANG_PORT": str(port),
         "PYTHONPATH": str(ROOT / "src"),
     }  # fmt: skip
     program = [sys.executable, "-m", "uvicorn", "sammanhang.web.app:create_app", "--factory"]
@@ -123,11 +127,10 @@ def person(chromium: Browser, server: str) -> Iterator[Person]:
 def log_in(page: Page, name: str, unit: str = "", *, resident: bool = False) -> None:
     """Through the log-in pages, as people do."""
     page.goto("/login")
-    if resident:
-        page.goto(re.sub(r"&kind=\w+", "", page.url) + "&kind=resident")
     page.fill("#q", name)
     page.press("#q", "Enter")
-    page.locator("button[name=person]").first.click()
+    kind = "Patient" if resident else "Practitioner"
+    page.locator(f'button[name=person][value^="{kind}/"]').first.click()
     page.wait_for_load_state()
     if page.url.endswith("/login/assignment") or "/login/assignment?" in page.url:
         page.locator(f'button[name=assignment][aria-label*="{unit}"]').first.click()

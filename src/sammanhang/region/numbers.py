@@ -32,6 +32,12 @@ TAKEN = frozenset({
     "194906302387",  # Ingrid Lund
     "194203022381",  # Svea Karlsson
     "193501192391",  # Olle Nyström
+    "197205092385",  # Vera Ström
+    "201408192399",  # Elis Berglund
+    "201302142383",  # Saga Berglund
+    "198304062394",  # Anton Berglund
+    "194007232384",  # Asta Norén
+    "195512012385",  # Mona Lind
 })  # fmt: skip
 
 

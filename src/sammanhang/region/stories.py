@@ -102,9 +102,24 @@ def cast() -> dict[str, Resident]:
                street="Källgatan 5", phone="033-000 00 24"),
         person("olle-nystrom", "Olle", "Nyström", date(1935, 1, 19), "239", place=0, number=8,
                street="Kvarngatan 2 lgh 1301", phone="033-000 00 25"),
+        person("vera-strom", "Vera", "Ström", date(1972, 5, 9), "238", place=0, number=20,
+               street="Ljusgatan 4", phone="033-000 00 30"),
+        person("elis-berglund", "Elis", "Berglund", date(2014, 8, 19), "239", place=0, number=21,
+               street="Ekgatan 12", phone="070-000 00 63"),
+        person("saga-berglund", "Saga", "Berglund", date(2013, 2, 14), "238", place=0, number=22,
+               street="Ekgatan 12", phone="070-000 00 64"),
+        person("anton-berglund", "Anton", "Berglund", date(1983, 4, 6), "239", place=0, number=23,
+               street="Ekgatan 12", phone="070-000 00 61"),
+        person("asta-noren", "Asta", "Norén", date(1940, 7, 23), "238", place=0, number=24,
+               street="Skolgatan 17", phone="033-000 00 31"),
+        person("mona-lind", "Mona", "Lind", date(1955, 12, 1), "238", place=0, number=25,
+               street="Dolda vägen 1", phone="070-000 00 62"),
     )  # fmt: skip
     by_id = {who.id: who for who in everyone}
     by_id["greta-lindgren"].guardians = [by_id["sara-lindgren"], by_id["jonas-lindgren"]]
+    for child in ("elis-berglund", "saga-berglund"):
+        by_id[child].guardians = [by_id["anton-berglund"]]
+    by_id["mona-lind"].protected = "sekretessmarkering"
     return by_id
 
 
@@ -118,6 +133,7 @@ def stories(seed: int, size: int, *, today: date = TODAY) -> Iterator[Any]:
 
 def _stories(seed: int, size: int, today: date) -> Iterator[Any]:
     from .greta import greta
+    from .law import law
     from .svea import svea
 
     stage = Stage(today.toordinal(), seed, roster(seed, size))
@@ -134,6 +150,7 @@ def _stories(seed: int, size: int, today: date) -> Iterator[Any]:
     yield from neighbour(
         stage, people_["olle-nystrom"], ["diabetes2", "hypertoni", "njursvikt", "horsel"]
     )
+    yield from law(stage, people_)
 
 
 def start(stage: Stage, who: Resident) -> Chart:
