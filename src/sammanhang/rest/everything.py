@@ -73,6 +73,7 @@ async def everything(fr: FhirRequest, patient: str) -> Answer:
     )
     if not rows and after is None and not types and since is None:
         raise gate.absent("Patient", patient)
+    await protected.learn(fr, ((NAME[number], body) for number, _, body in rows))
     bundle = Writer("searchset")
     path = f"Patient/{patient}/$everything"
     bundle.link("self", fr.link(path, [*pairs.items()]))

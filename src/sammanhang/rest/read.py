@@ -39,6 +39,7 @@ async def read(fr: FhirRequest, type_name: str, id: str) -> Answer:
         fr, found.version, found.updated
     ):
         return versioned(None, found.version, found.updated, 304)
+    await protected.learn(fr, [(type_name, found.body)])
     body = protected.shown(fr, type_name, found.body or b"")
     if fr.query and ("_summary" in fr.query or "_elements" in fr.query):
         body = shorten(body, type_name, dict(fr.pairs))
@@ -79,6 +80,7 @@ async def vread(fr: FhirRequest, type_name: str, id: str, version: str) -> Answe
     )
     if found.body is None:
         raise Gone("That version is the deletion.", "Den versionen är borttagningen.")
+    await protected.learn(fr, [(type_name, found.body)])
     return versioned(protected.shown(fr, type_name, found.body), found.version, found.updated)
 
 
@@ -131,6 +133,7 @@ async def history(fr: FhirRequest, type_name: str | None = None, id: str | None 
             patient=_patient(type_name, versions[0]) if id and type_name and versions else None,
         )
     )
+    await protected.learn(fr, ((v.type, v.body) for v in versions))
     bundle = Writer("history")
     bundle.link("self", fr.link(path, fr.pairs))
     if more is not None:

@@ -34,7 +34,10 @@ class Answer:
 
 @dataclass
 class FhirRequest:
-    """What the interactions work with. `path` is the segments after the base."""
+    """What the interactions work with. `path` is the segments after the base.
+
+    protected  names of the people with protected identity that an answer is about (`rest.protected`)
+    """
 
     services: Services
     method: str
@@ -46,6 +49,7 @@ class FhirRequest:
     actor: Actor
     id: str
     _body: bytes | None = None
+    protected: dict[str, frozenset[str]] = field(default_factory=dict)
 
     @property
     def pairs(self) -> list[tuple[str, str]]:

@@ -65,6 +65,7 @@ async def search(
             count=len(page.hits),
         )
     )
+    await protected.learn(fr, ((hit.type, hit.body) for hit in page.hits))
     return Answer(200, _bundle(fr, path, request, page))
 
 
