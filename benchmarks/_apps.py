@@ -127,3 +127,23 @@ def create_untraced() -> Any:
     audit.AuditLog.record = no_record  # type: ignore[method-assign]
     audit.AuditLog.store = untraced  # type: ignore[method-assign]
     return create_app()
+
+
+def create_open() -> Any:
+    """Our application with the trace and the door cut out: a record opened once stays open."""
+    from sammanhang.access.door import Doors, Record
+
+    opened: dict[tuple[str, str], Record] = {}
+    open_record = Doors.open_record
+
+    async def held_open(
+        self: Any, actor: Any, patient_id: str, *args: Any, **kwargs: Any
+    ) -> Record:
+        record = opened.get((actor.id, patient_id))
+        if record is None:
+            record = await open_record(self, actor, patient_id, *args, **kwargs)
+            opened[(actor.id, patient_id)] = record
+        return record
+
+    Doors.open_record = held_open  # type: ignore[method-assign]
+    return create_untraced()

@@ -41,6 +41,14 @@ def chart_reader(dsn: str, url: str) -> str:
     return cookie
 
 
+def _nurse() -> int:
+    """The search token of assignments as a nurse."""
+    from sammanhang.access.staff import ROLE
+    from sammanhang.fhir.indexing import coded, slot
+
+    return coded(ROLE, "sjukskoterska")[1] ^ slot("PractitionerRole.code", "token")
+
+
 async def logged_in(dsn: str, url: str) -> tuple[str, Any]:
     """(cookie header, assignment) of a session of somebody with record rights at a care unit."""
     from dataclasses import replace
@@ -48,16 +56,14 @@ async def logged_in(dsn: str, url: str) -> tuple[str, Any]:
     from sammanhang.access import sessions
     from sammanhang.access.actor import Actor
     from sammanhang.access.services import Services
-    from sammanhang.access.staff import ROLE, held_with
-    from sammanhang.fhir.indexing import coded, slot
+    from sammanhang.access.staff import held_with
     from sammanhang.kernel.settings import Settings
 
     settings = replace(Settings.load(), base_url=url)
     services = Services.make(settings, dsn)
     await services.open()
     try:
-        role = coded(ROLE, "sjukskoterska")[1] ^ slot("PractitionerRole.code", "token")
-        held = next(iter(await held_with(services.database, [role], 50)))
+        held = next(iter(await held_with(services.database, [_nurse()], 50)))
         who = Actor("staff", f"Practitioner/{held.practitioner}", "Bench", 3)
         scope = {
             "type": "http", "method": "GET", "path": "/", "query_string": b"", "headers": [],
@@ -71,6 +77,31 @@ async def logged_in(dsn: str, url: str) -> tuple[str, Any]:
 
 def log_in(dsn: str, url: str) -> tuple[str, Any]:
     return asyncio.run(logged_in(dsn, url))
+
+
+def staff_token(dsn: str, url: str) -> str:
+    """A bearer token for the same nurse in the same assignment."""
+    return asyncio.run(_staff_token(dsn, url))
+
+
+async def _staff_token(dsn: str, url: str) -> str:
+    from dataclasses import replace
+
+    from sammanhang.access.services import Services
+    from sammanhang.access.staff import held_with
+    from sammanhang.access.tokens import issue_staff_token
+    from sammanhang.kernel.settings import Settings
+
+    settings = replace(Settings.load(), base_url=url)
+    services = Services.make(settings, dsn)
+    await services.open()
+    try:
+        held = next(iter(await held_with(services.database, [_nurse()], 50)))
+        return await issue_staff_token(
+            services.database, held.practitioner, held.assignment.id, 3, settings
+        )
+    finally:
+        await services.close()
 
 
 def add_patient(dsn: str, assignment: Any, count: int = 500) -> None:
