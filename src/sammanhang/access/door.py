@@ -8,7 +8,7 @@ out can only see what the decision allows.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import Awaitable, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -61,6 +61,7 @@ class Record:
     purpose: str | None
     request: str | None = None
     names: dict[int, str] = field(default_factory=dict)
+    traced: Awaitable[None] | None = None
 
     @property
     def patient_self(self) -> int:
@@ -180,9 +181,11 @@ class Doors:
         purpose: str | None = None,
         *,
         request: str | None = None,
+        durable: bool = True,
     ) -> Record:
         """The record of a patient as this actor may see it; the opening is durable in the trace.
 
+        `durable` False leaves it to the caller to await `Record.traced` before anything leaves the server.
         Raises `Refused` with the rule when the law says no. An absent patient is refused in the same
         words as one the actor has no relation with.
         """
@@ -209,7 +212,7 @@ class Doors:
             (self_hash("Patient", patient_id),),
             register=actor.kind != "resident",  # the register is for those who work in care
         )
-        await self.audit.record(
+        traced = self.audit.record(
             self.entry(
                 actor,
                 "open",
@@ -220,7 +223,11 @@ class Doors:
                 request=request,
             )
         )
-        return Record(self, actor, patient_id, person, decision, facts, scope, purpose, request)
+        if durable:
+            await traced
+        return Record(
+            self, actor, patient_id, person, decision, facts, scope, purpose, request, traced=traced
+        )
 
     async def scope_of(
         self, decision: Decision, patients: tuple[int, ...] | str, *, register: bool = True

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass, field
 from datetime import UTC, date, datetime
 from functools import cache
@@ -28,41 +29,56 @@ _ROLE = "http://terminology.hl7.org/CodeSystem/v3-RoleCode"
 # sources_and_relations, consents, patient, declared reason, emergency, lifted blocks
 _FACTS = """
 SELECT 1, pr.id, un.id, bool_or(r.care_until > now() AND (r.unit = %(unit)s OR r.tokens && %(named)s::bigint[])),
-       NULL::bytea, NULL::bigint[]
+       NULL::bytea
   FROM store.resource r LEFT JOIN store.party pr ON pr.number = r.provider
        LEFT JOIN store.party un ON un.number = r.unit
  WHERE r.patient = %(patient)s GROUP BY 2, 3
 UNION ALL
-SELECT 2, NULL, NULL, NULL, r.body, NULL FROM store.other r
+SELECT 2, NULL, NULL, NULL, r.body FROM store.other r
  WHERE r.patient = %(patient)s AND r.type = %(consent)s
 UNION ALL
-SELECT 3, r.id, NULL, NULL, r.body, r.labels FROM store.patient r WHERE r.self = %(patient)s AND r.type = %(type)s
+SELECT 3, r.id, NULL, r.labels && %(protected)s::bigint[], r.body FROM store.patient r WHERE r.self = %(patient)s AND r.type = %(type)s
 UNION ALL
-SELECT 4, d.reason, NULL, NULL, NULL, NULL FROM access.declared d
+SELECT 4, d.reason, NULL, NULL, NULL FROM access.declared d
  WHERE d.patient = %(patient)s AND d.actor = %(actor)s AND d.assignment = %(assignment)s AND d.until > now()
 UNION ALL
-SELECT 5, array_to_string(e.parties, ','), e.until::text, NULL, NULL, NULL FROM access.emergency e
+SELECT 5, array_to_string(e.parties, ','), e.until::text, NULL, NULL FROM access.emergency e
  WHERE e.patient = %(patient)s AND e.actor = %(actor)s AND e.assignment = %(assignment)s
    AND e.until > now() AND e.ended IS NULL
 UNION ALL
-SELECT 6, l.party, NULL, NULL, NULL, NULL FROM access.lift l
+SELECT 6, l.party, NULL, NULL, NULL FROM access.lift l
  WHERE l.patient = %(patient)s AND l.for_party = ANY(%(parties)s::text[]) AND l.until > now()
 """
 # … and for readers of the national medication list: whether narcotics were dispensed of late (R30)
 _NARCOTICS = """
 UNION ALL
-SELECT 9, NULL, NULL, true, NULL, NULL WHERE EXISTS (SELECT FROM store.resource r
+SELECT 9, NULL, NULL, true, NULL WHERE EXISTS (SELECT FROM store.resource r
  WHERE r.patient = %(patient)s AND r.provider = %(nll)s AND r.labels && %(narcotic)s::bigint[]
    AND r.occurred > now() - make_interval(months => %(months)s))
 """
 # … and for a resident who asks for somebody else's record: who has custody, and who asks
 _CUSTODY = """
 UNION ALL
-SELECT 7, NULL, NULL, NULL, r.body, NULL FROM store.other r
+SELECT 7, NULL, NULL, NULL, r.body FROM store.other r
  WHERE r.patient = %(patient)s AND r.type = %(related)s
 UNION ALL
-SELECT 8, NULL, NULL, NULL, r.body, NULL FROM store.patient r WHERE r.self = %(asker)s AND r.type = %(type)s
+SELECT 8, NULL, NULL, NULL, r.body FROM store.patient r WHERE r.self = %(asker)s AND r.type = %(type)s
 """
+
+
+def _positional(sql: str) -> tuple[str, tuple[str, ...]]:
+    """A statement with `%s` places, and what stands in each."""
+    return re.sub(r"%\(\w+\)s", "%s", sql), tuple(re.findall(r"%\((\w+)\)s", sql))
+
+
+# By whether somebody asks for another's record, and whether narcotics matter.
+_QUESTIONS = {
+    (other, list_): _positional(
+        _FACTS + (_CUSTODY if other else "") + (_NARCOTICS if list_ else "")
+    )
+    for other in (False, True)
+    for list_ in (False, True)
+}
 
 
 # What a patient has said no to that hides nothing from care: the national list has its own rule (R30), quality
@@ -184,27 +200,25 @@ async def facts_of(
     nll = content("rules/nll")
     label = nll["narcotic_label"]
     list_ = await database.party(nll["party"]) if a and a.role in nll["prescribers"] else None
-    question = _FACTS + (_CUSTODY if other else "") + (_NARCOTICS if list_ is not None else "")
+    question, places = _QUESTIONS[other, list_ is not None]
+    values = {
+        "named": numbers(names_unit(a.unit) if a else ()),
+        "nll": list_,
+        "narcotic": numbers([coded(label["system"], label["code"])[1]]),
+        "months": nll["narcotics_months"],
+        "unit": unit if unit is not None else -1,
+        "patient": patient,
+        "consent": NUMBER["Consent"],
+        "type": NUMBER["Patient"],
+        "related": NUMBER["RelatedPerson"],
+        "actor": actor.id,
+        "asker": self_hash("Patient", actor.id.removeprefix("Patient/")),
+        "assignment": a.id if a else "",
+        "parties": [a.unit, a.provider] if a else [],
+        "protected": numbers(sorted(PROTECTED)),
+    }
     async with database.reading(EVERYTHING) as connection:
-        cursor = await connection.quick.execute(
-            question,
-            {
-                "named": numbers(names_unit(a.unit) if a else ()),
-                "nll": list_,
-                "narcotic": numbers([coded(label["system"], label["code"])[1]]),
-                "months": nll["narcotics_months"],
-                "unit": unit if unit is not None else -1,
-                "patient": patient,
-                "consent": NUMBER["Consent"],
-                "type": NUMBER["Patient"],
-                "related": NUMBER["RelatedPerson"],
-                "actor": actor.id,
-                "asker": self_hash("Patient", actor.id.removeprefix("Patient/")),
-                "assignment": a.id if a else "",
-                "parties": [a.unit, a.provider] if a else [],
-            },
-        )
-        rows = await cursor.fetchall()
+        rows = await connection.fetch(question, [values[name] for name in places])
     now = datetime.now(UTC)
     sources: set[tuple[str, str]] = set()
     relation, declared = False, None
@@ -217,16 +231,16 @@ async def facts_of(
     narcotics = False
     related: list[Any] = []
     asker: Any = None
-    for kind, one, two, in_care, body, labels in rows:
+    for kind, one, two, yes, body in rows:
         if kind == 1:
-            relation = relation or bool(in_care)
+            relation = relation or bool(yes)
             if one is not None:
                 sources.add((one, two or ""))
         elif kind == 2:
             consents.read(trusted(body, "Consent"))
         elif kind == 3 and one == patient_id:
             person = trusted(body, "Patient")
-            protected = bool(PROTECTED & set(labels or ()))
+            protected = bool(yes)
         elif kind == 4:
             declared = one
         elif kind == 5:

@@ -124,7 +124,17 @@ def _text(query: bytes) -> str:
 
 
 async def answered(fr: FhirRequest, work: Callable[[FhirRequest], Awaitable[Answer]]) -> Answer:
-    """What `work` answers; every error as an OperationOutcome."""
+    """What `work` answers; every error as an OperationOutcome. Its trace is durable on return."""
+    answer = await _answered(fr, work)
+    try:
+        for traced in fr.traces:
+            await traced
+    except Unavailable as e:
+        return await _failed(fr, e)
+    return answer
+
+
+async def _answered(fr: FhirRequest, work: Callable[[FhirRequest], Awaitable[Answer]]) -> Answer:
     try:
         return await work(fr)
     except SammanhangError as e:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from sammanhang.access.audit import Entry
-from sammanhang.access.door import predicate
+from sammanhang.access.door import Record, predicate
 from sammanhang.access.rules import Facts, guarded
 from sammanhang.access.rules import may_write as rules_may_write
 from sammanhang.fhir.indexing import self_hash
@@ -76,6 +76,15 @@ def absent(type_name: str, id: str) -> NotFound:
     return NotFound(f"{type_name}/{id} is not here.", f"{type_name}/{id} finns inte.")
 
 
+async def opened(fr: FhirRequest, patient: str) -> Record:
+    """The record of a patient, opened through the door; its trace is waited for before the answer leaves,
+    together with those of what comes after. Raises `Refused`."""
+    record = await fr.services.doors.open_record(fr.actor, patient, request=fr.id, durable=False)
+    if record.traced is not None:
+        fr.traces.append(record.traced)
+    return record
+
+
 async def scope_for(fr: FhirRequest, type_name: str, id: str) -> Scope:
     """The scope to read one resource in.
 
@@ -90,7 +99,7 @@ async def scope_for(fr: FhirRequest, type_name: str, id: str) -> Scope:
     if patient is None:
         return await fr.services.doors.search_scope(fr.actor)
     try:
-        record = await fr.services.doors.open_record(fr.actor, patient, request=fr.id)
+        record = await opened(fr, patient)
     except Refused:
         raise absent(type_name, id) from None
     return record.scope
@@ -101,14 +110,13 @@ async def _patient_of(fr: FhirRequest, type_name: str, id: str) -> str | None:
     database = fr.services.database
     async with database.reading(EVERYTHING) as connection:
         for source in (table(type_name), "store.history"):
-            cursor = await connection.quick.execute(
+            rows = await connection.fetch(
                 f"SELECT p.id FROM {source} r JOIN store.patient p ON p.self = r.patient"
                 " WHERE r.self = %s AND r.type = %s AND r.id = %s LIMIT 1",
                 (self_hash(type_name, id), NUMBER[type_name], id),
             )
-            row = await cursor.fetchone()
-            if row is not None:
-                return str(row[0])
+            if rows:
+                return str(rows[0][0])
     return None
 
 
@@ -128,7 +136,7 @@ async def scope_for_search(fr: FhirRequest, patients: list[str]) -> Scope:
         )
     scopes = []
     for patient in patients:
-        record = await fr.services.doors.open_record(fr.actor, patient, request=fr.id)
+        record = await opened(fr, patient)
         scopes.append(record.scope)
     first = scopes[0]
     return Scope(
@@ -203,7 +211,7 @@ async def _writer(
             rule="R2",
         )
     for patient in patients:
-        record = await fr.services.doors.open_record(actor, patient, request=fr.id)
+        record = await opened(fr, patient)
         if not record.decision.write:
             raise Refused("You may read but not write.", "Du får läsa men inte skriva.", rule="R2")
     set_tags(resource, actor.assignment.provider, actor.assignment.unit)

@@ -37,6 +37,7 @@ class FhirRequest:
     """What the interactions work with. `path` is the segments after the base.
 
     protected  names of the people with protected identity that an answer is about (`rest.protected`)
+    traces     entries of the trace that must be durable before the answer leaves
     """
 
     services: Services
@@ -50,6 +51,7 @@ class FhirRequest:
     id: str
     _body: bytes | None = None
     protected: dict[str, frozenset[str]] = field(default_factory=dict)
+    traces: list[Awaitable[None]] = field(default_factory=list)
 
     @property
     def pairs(self) -> list[tuple[str, str]]:
