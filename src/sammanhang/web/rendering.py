@@ -23,6 +23,7 @@ TEMPLATES = {
     "chart": HERE.parent / "care" / "chart" / "templates",
     "consents": HERE.parent / "care" / "consents" / "templates",
     "emergency": HERE.parent / "care" / "emergency" / "templates",
+    "rules": HERE.parent / "care" / "rules" / "templates",
     "portal": HERE.parent / "portal" / "templates",
 }
 THEMES = ("auto", "light", "dark")

@@ -47,6 +47,7 @@ SLICES = (
     "sammanhang.care.chart.pages",
     "sammanhang.care.consents.pages",
     "sammanhang.care.emergency.pages",
+    "sammanhang.care.rules.pages",
     "sammanhang.portal.pages",
     "sammanhang.portal.rights",
 )
