@@ -62,6 +62,7 @@ class ConsentsPage:
     said     what is in force
     groups   what may be recorded: headline and choices
     how      ways it may be said: key and words; `who` likewise; `days` usual times
+    chosen   the one chosen beforehand or before something was wrong; the others are folded away
     provider in whose name it is recorded
     typed    what was typed, when something was wrong with it; `wrong` says what
     onward   where to go when it is recorded
@@ -75,6 +76,7 @@ class ConsentsPage:
     how: tuple[tuple[str, str], ...]
     who: tuple[tuple[str, str], ...]
     days: tuple[int, ...]
+    chosen: str
     provider: str
     typed: dict[str, str]
     wrong: str
@@ -146,6 +148,7 @@ async def _show(visit: Visit, wrong: str = "", status: int = 200) -> Response:
         how=tuple((k, either(t["sv"], t["en"])) for k, t in rules["how"].items()),
         who=tuple((k, either(t["sv"], t["en"])) for k, t in rules["who"].items()),
         days=tuple(rules["days"]),
+        chosen=typed["kind"] if typed.get("kind") in may else "",
         provider=record.actor.assignment.provider_name if record.actor.assignment else "",
         typed=typed,
         wrong=wrong,
