@@ -5,15 +5,18 @@ from __future__ import annotations
 import contextlib
 import os
 from collections.abc import Iterator
+from urllib.parse import urlsplit
 
 import psycopg
 
-from sammanhang.kernel.settings import Settings
+from sammanhang.kernel.settings import BadSetting, Settings
 from sammanhang.operate.database import EmbeddedDatabase, running_dsn
 from sammanhang.operate.errors import DatabaseUnreachable
 from sammanhang.operate.progress import Progress
 from sammanhang.operate.server import Server, reserve_port
 from sammanhang.operate.stopping import Stopped, stop_on_signals
+
+_THIS_MACHINE = ("127.0.0.1", "::1", "localhost")
 
 
 def say(sentence: str = "") -> None:
@@ -65,6 +68,7 @@ def run(settings: Settings) -> None:
     Raises `PortInUse`, `DiskFull`, `DataFolderUnusable`, `DataFolderBusy`, `DatabaseUnreachable`,
     `DatabaseStopped` or `WorkerFailed`; what was started is stopped then, too.
     """
+    check_reached_safely(settings)
     stop_on_signals()
     try:
         with reserve_port(settings) as listening, contextlib.ExitStack() as stack:
@@ -82,6 +86,16 @@ def run(settings: Settings) -> None:
             server.run(lambda: welcome(settings, dsn), say)
     except (Stopped, KeyboardInterrupt):
         say("\nStopped. The data are kept; start again to go on.")
+
+
+def check_reached_safely(settings: Settings) -> None:
+    """Raises `BadSetting` when people outside the demo would reach the server without https."""
+    parts = urlsplit(settings.base_url)
+    if not settings.demo and parts.scheme != "https" and parts.hostname not in _THIS_MACHINE:
+        raise BadSetting(
+            f"SAMMANHANG_BASE_URL is {settings.base_url!r}; outside the demo people reach the server by "
+            "https, through a proxy that ends TLS (docs/explanation/security.md)."
+        )
 
 
 def prepare(settings: Settings, dsn: str) -> None:
