@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from urllib.parse import urlencode
 
+from sammanhang.access.lookups import looked_up, may_look_up
 from sammanhang.fhir.decode import encode
 from sammanhang.fhir.r4 import TYPE_NAMES
 from sammanhang.store.search.page import Page
@@ -32,6 +33,9 @@ async def search(
     patients = named_patients(request)
     if patient is not None:
         patients = [patient]
+    by_number = fr.actor.kind == "staff" and _by_identifier(request)
+    if by_number:
+        await may_look_up(fr.services.doors, fr.actor, request=fr.id)
     scope = await gate.scope_for_search(fr, patients)
     settings = fr.services.settings
     wall = gate.within_scopes(fr, request, gate.wall(scope))
@@ -47,6 +51,8 @@ async def search(
             max_includes=settings.max_includes,
             compartment=patient,
         )
+    if by_number:
+        await looked_up(fr.services.database, fr.actor, found=bool(page.hits))
     path = f"Patient/{patient}/{type_name}" if patient else (type_name or "")
     await fr.services.audit.record(
         gate.entry(
@@ -58,6 +64,18 @@ async def search(
         )
     )
     return Answer(200, _bundle(fr, path, request, page))
+
+
+def _by_identifier(request: Request) -> bool:
+    """Whether a search finds people by an identifier, straight or through what refers to them."""
+    for c in request.criteria:
+        one: Criterion | None = c
+        while one is not None:
+            people = "Patient" in request.types or any("Patient" in types for _, types in one.chain)
+            if one.parameter.code == "identifier" and (people or one.has or one is not c):
+                return True
+            one = one.inner
+    return False
 
 
 def _asked(fr: FhirRequest, pairs: list[tuple[str, str]]) -> str:
