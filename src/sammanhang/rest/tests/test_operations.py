@@ -150,7 +150,7 @@ async def test_binary_content_comes_back_byte_for_byte(fhir: Api) -> None:
     assert raw.content == PNG
     assert raw.headers["content-type"] == "image/png"
     assert raw.headers["x-content-type-options"] == "nosniff"
-    assert raw.headers["content-disposition"] == "attachment"
+    assert raw.headers["content-disposition"].startswith('attachment; filename="')
     wrapped = await fhir.get(f"Binary/{id}", accept="application/fhir+json")
     assert base64.b64decode(wrapped.json["data"]) == PNG
     assert wrapped.json["contentType"] == "image/png"
