@@ -10,12 +10,11 @@ Sources: OWASP ASVS 5.0.0 16.2 and 16.4; HSLF-FS 2016:40 4 kap.
 
 from __future__ import annotations
 
+import json
 import logging
 import re
 from datetime import UTC, datetime
 from typing import Any
-
-import msgspec
 
 from sammanhang.kernel.settings import Settings
 
@@ -88,7 +87,8 @@ class JsonFormat(logging.Formatter):
         fault = _fault(self, record)
         if fault:
             line["fault"] = struck(fault)
-        return msgspec.json.encode(line).decode()
+        # Every letter beyond ASCII escaped: some of them are line breaks to some readers.
+        return json.dumps(line)
 
 
 def logging_of(settings: Settings) -> dict[str, Any]:

@@ -49,6 +49,11 @@ def check_reachable(dsn: str) -> None:
     try:
         with psycopg.connect(dsn, connect_timeout=10) as connection:
             version = connection.info.server_version // 10_000
+    except psycopg.ProgrammingError as fault:
+        # What the driver says of a text it cannot read quotes it, the password too.
+        raise DatabaseUnreachable(
+            "SAMMANHANG_DATABASE_URL cannot be read: a URL or a libpq connection string is needed."
+        ) from fault
     except psycopg.Error as fault:
         raise DatabaseUnreachable(
             f"The database cannot be reached: {one_line(fault)}; see SAMMANHANG_DATABASE_URL."
