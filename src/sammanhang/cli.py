@@ -159,8 +159,9 @@ def export(folder: Path) -> None:
 def check() -> int:
     """Check that this installation is sound; one line for each thing looked at.
 
-    Looks at: the database answers, every migration is applied, the audit chain is whole, every
-    content file is valid. Changes nothing. Ends with exit code 1 when any of them is not so.
+    Looks at: the database answers, its clock and this one agree, every migration is applied, the
+    audit chain is whole, every content file is valid. Changes nothing. Ends with exit code 1 when
+    any of them is not so.
 
     \b
     Example:
@@ -202,6 +203,62 @@ def audit_verify() -> int:
     verdict = "is whole" if report.ok else f"is BROKEN: {len(report.faults)} faults"
     click.echo(f"The audit log {verdict}: {report.entries} entries in {report.chains} chains.")
     return OK if report.ok else FAULT
+
+
+@audit.command("follow", epilog=EXIT_CODES)
+@click.argument("places", type=click.Path(dir_okay=False, path_type=Path))
+@click.option("--once", is_flag=True, help="End when there is nothing more, instead of waiting.")
+def audit_follow(places: Path, once: bool) -> None:
+    """Write the audit log to standard output as it grows, a block a line, for another system.
+
+    PLACES is the file that keeps how far one has come: started again, it goes on from there. A line
+    is JSON with chain, block, hash and entries, so that the receiver can check the chains too.
+
+    \b
+    Example:
+      sammanhang audit follow /var/lib/sammanhang/sent.json | logger --server log.example
+    """
+    from sammanhang.operate.shipping import ship
+
+    with _database(_settings()) as dsn:
+        ship(dsn, places, sys.stdout.buffer, once=once)
+
+
+@cli.group()
+def keys() -> None:
+    """The keys that sign tokens."""
+
+
+@keys.command("rotate", epilog=EXIT_CODES)
+def keys_rotate() -> None:
+    """Sign with a new key from now on; what the old ones signed holds until it runs out.
+
+    \b
+    Example:
+      sammanhang keys rotate
+    """
+    from sammanhang.operate.keys import rotate_key
+
+    with _database(_settings()) as dsn:
+        click.echo(f"Tokens are signed with key {rotate_key(dsn)} from now on.")
+
+
+@keys.command("withdraw", epilog=EXIT_CODES)
+@click.argument("kid")
+def keys_withdraw(kid: str) -> None:
+    """Withdraw the key KID at once, because it leaked: nothing it signed is believed any more.
+
+    Its id stands in the tokens and in /oauth/jwks. Within a minute every process knows.
+
+    \b
+    Example:
+      sammanhang keys withdraw 5cFq9yS1mZ
+    """
+    from sammanhang.operate.keys import withdraw_key
+
+    with _database(_settings()) as dsn:
+        withdraw_key(dsn, kid)
+    click.echo(f"Key {kid} is withdrawn.")
 
 
 @cli.group()

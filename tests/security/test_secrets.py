@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import html
+import json
 import os
 import re
 import subprocess
 import sys
+from typing import Any
 from urllib.parse import parse_qs, urlsplit
 
 import httpx
@@ -14,6 +16,8 @@ import psycopg
 import pytest
 
 from sammanhang.access.clients import create_client, demo_client
+from sammanhang.fhir.decode import decode
+from sammanhang.store.bulk import load
 
 from .conftest import Running
 
@@ -141,6 +145,49 @@ def test_no_log_line_error_page_or_address_holds_a_secret_or_an_identity_number(
         assert not any(cookie in address for cookie in amira.client.cookies.values())
     # The shut door of a stranger names nobody.
     assert "Jonas" not in next(a.text for p, a in shown if p == "/patients/jonas-lindgren")
+
+
+@pytest.mark.asvs("v5.0.0-8.2.3", "v5.0.0-16.2.5", "v5.0.0-16.5.1")
+def test_a_protected_identity_is_in_no_error_no_list_and_no_log(server: Running) -> None:
+    with psycopg.connect(server.dsn) as connection:
+        found = connection.execute(
+            "SELECT id, convert_from(body, 'UTF8')::jsonb FROM store.patient"
+            " WHERE convert_from(body, 'UTF8') ~ 'sekretessmarkering|skyddadFolkbokforing' LIMIT 5"
+        ).fetchall()
+    if not found:
+        load(server.dsn, [_hidden_person()])
+        found = [("protected-p", {"name": [{"family": "Gömdqvist", "given": ["Hedda"]}]})]
+    amira = Person(server.base)
+    amira.log_in("Amira Haddad")
+    page = amira.client.get("/patients")
+    for id, body in found:
+        family = body["name"][0]["family"]
+        given = " ".join(body["name"][0]["given"])
+        for answer in (
+            amira.client.get(f"/patients/{id}"),
+            amira.client.get(f"/patients/{id}/nothing"),
+            amira.client.post(f"/patients/{id}/reason", data={"csrf": "x"}),
+            amira.send(f"/patients/{id}/reason", page, reason="no-such-reason"),
+            amira.send("/patients", page, q=f"{given} {family}"),
+        ):
+            title = re.sub(
+                r'(?s)<input type="search".*?>|<div class="note"><h2>.*?</h2>', "", answer.text
+            )
+            assert f"{given} {family}" not in title, answer.url
+            assert id not in answer.text or answer.status_code in (200, 403)
+        assert f"{given} {family}" not in server.logged
+
+
+def _hidden_person() -> Any:
+    label = {
+        "system": "http://hl7.se/fhir/ig/base/CodeSystem/SecurityLabel",
+        "code": "sekretessmarkering",
+    }
+    body = {
+        "resourceType": "Patient", "id": "protected-p", "meta": {"security": [label]}, "birthDate": "1980-01-01",
+        "name": [{"family": "Gömdqvist", "given": ["Hedda"]}],
+    }  # fmt: skip
+    return decode(json.dumps(body).encode())
 
 
 @pytest.mark.asvs("v5.0.0-16.2.5", "v5.0.0-13.3.1")

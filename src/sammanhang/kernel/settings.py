@@ -158,6 +158,12 @@ class Settings:
         "How many log-ins may be begun from one network address in a minute, in each process.",
         least=1,
     )
+    requests_per_minute: int = _row(
+        0,
+        "How many requests to the API one client or person may make in a minute, in each process; 0 is no "
+        "limit.",
+        least=0,
+    )
     log_level: str = _row(
         "info",
         "How much the server says in its log.",

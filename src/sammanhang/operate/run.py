@@ -8,6 +8,7 @@ from collections.abc import Iterator
 from urllib.parse import urlsplit
 
 import psycopg
+from psycopg.conninfo import conninfo_to_dict
 
 from sammanhang.kernel.settings import BadSetting, Settings
 from sammanhang.operate.database import EmbeddedDatabase, running_dsn
@@ -94,13 +95,37 @@ def run(settings: Settings) -> None:
 
 
 def check_reached_safely(settings: Settings) -> None:
-    """Raises `BadSetting` when people outside the demo would reach the server without https."""
+    """Raises `BadSetting` when data outside the demo would travel in the clear.
+
+    People and programs come by https; a database on another machine is reached by TLS, and proves
+    with its certificate that it is the one.
+    """
+    if settings.demo:
+        return
     parts = urlsplit(settings.base_url)
-    if not settings.demo and parts.scheme != "https" and parts.hostname not in _THIS_MACHINE:
+    if parts.scheme != "https" and parts.hostname not in _THIS_MACHINE:
         raise BadSetting(
             f"SAMMANHANG_BASE_URL is {settings.base_url!r}; outside the demo people reach the server by "
             "https, through a proxy that ends TLS (docs/explanation/security.md)."
         )
+    if settings.database_url and not _safe_way(settings.database_url):
+        raise BadSetting(
+            "SAMMANHANG_DATABASE_URL leads to another machine without sslmode=verify-full; outside the "
+            "demo the way to the database is encrypted and its certificate checked."
+        )
+
+
+def _safe_way(url: str) -> bool:
+    """Whether a database is on this machine, or its certificate is checked on the way to it."""
+    try:
+        said = conninfo_to_dict(url)
+    except psycopg.ProgrammingError:
+        return True  # what cannot be read leads nowhere; `check_reachable` says so
+    hosts = str(said.get("host") or os.environ.get("PGHOST", "")).split(",")
+    if all(not h or h.startswith(("/", "@")) or h in _THIS_MACHINE for h in hosts):
+        return True
+    mode = said.get("sslmode") or os.environ.get("PGSSLMODE", "")
+    return mode in ("verify-full", "verify-ca")
 
 
 def prepare(settings: Settings, dsn: str) -> None:

@@ -17,6 +17,7 @@ import psycopg
 
 from sammanhang.access.actor import Actor
 from sammanhang.access.identity_services import secure
+from sammanhang.access.rates import Rate
 from sammanhang.access.security import API_HEADERS, HSTS
 from sammanhang.access.services import Services
 from sammanhang.fhir.r4 import TYPE_NAMES
@@ -59,6 +60,7 @@ ONCE = frozenset(
     b"host authorization content-type content-encoding if-match if-none-exist prefer"
     b" x-security-context".split()
 )
+_quota = Rate()
 OPEN = (["metadata"], [".well-known", "smart-configuration"])
 
 
@@ -120,9 +122,24 @@ async def _handle(
             return await metadata.open_document(fr)
         auth = headers.get(b"authorization")
         fr.actor = await authenticate(services, auth.decode("latin-1") if auth else None)
+        if services.settings.requests_per_minute:
+            _within_quota(fr)
         return await dispatch(fr)
 
     return await answered(fr, work)
+
+
+def _within_quota(fr: FhirRequest) -> None:
+    """Counts one more request of this client or person; raises `TooMany` over their quota."""
+    wait = _quota.wait(fr.actor.id, fr.services.settings.requests_per_minute)
+    if wait > 0:
+        seconds = int(wait) + 1
+        raise TooMany(
+            f"Too many requests in a minute; wait {seconds} s.",
+            f"För många anrop på en minut; vänta {seconds} s.",
+            rule="QUOTA",
+            retry_after=seconds,
+        )
 
 
 def once_only(headers: list[tuple[bytes, bytes]]) -> None:
@@ -188,7 +205,9 @@ async def _failed(fr: FhirRequest, e: SammanhangError) -> Answer:
         answer.headers.append((b"www-authenticate", b'Bearer realm="fhir", error="invalid_token"'))
     if isinstance(e, Unsupported) and e.status == 405 and e.allow is not None:
         answer.headers.append((b"allow", e.allow.encode()))
-    if isinstance(e, TooMany):  # its trace was left where it was counted
+    if isinstance(
+        e, TooMany
+    ):  # LOOKUP left its trace where it was counted; a quota is no affair of care
         answer.headers.append((b"retry-after", str(e.retry_after).encode()))
     elif isinstance(e, Refused | Unauthenticated):
         try:

@@ -10,9 +10,8 @@ import re
 
 import pytest
 
-from sammanhang.kernel.settings import BadSetting, Settings
+from sammanhang.kernel.settings import Settings
 from sammanhang.operate.logs import JsonFormat, TextFormat, logging_of, struck
-from sammanhang.operate.run import check_reached_safely
 
 RECORD = re.compile(
     r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}Z (DEBUG|INFO|WARNING|ERROR) +\S+ \[\d+\] "
@@ -114,15 +113,3 @@ def test_the_log_goes_to_one_place_at_one_level(capfd: pytest.CaptureFixture[str
         assert out == "" and [json.loads(x)["said"] for x in err.splitlines()] == ["shown"]
     finally:
         logging.root.handlers[:], logging.root.level = before
-
-
-@pytest.mark.asvs("v5.0.0-12.2.1", "v5.0.0-12.3.3")
-def test_outside_the_demo_people_come_by_https() -> None:
-    for fine in (
-        Settings(base_url="https://journal.example"),
-        Settings(demo=False, base_url="https://journal.example"),
-        Settings(demo=False, base_url="http://127.0.0.1:8000"),
-    ):
-        check_reached_safely(fine)
-    with pytest.raises(BadSetting, match="https"):
-        check_reached_safely(Settings(demo=False, base_url="http://journal.example"))

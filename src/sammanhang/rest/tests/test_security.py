@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import time
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -147,3 +148,21 @@ async def test_a_search_can_be_sent_in_the_body(fhir: Api) -> None:
         content_type="application/x-www-form-urlencoded",
     )
     assert found.ids == [made.json["id"]]
+
+
+@pytest.mark.asvs("v5.0.0-2.4.1", "v5.0.0-15.2.2")
+async def test_a_client_over_its_quota_waits_and_others_do_not(fresh: Api) -> None:
+    services = fresh.services
+    before = services.settings
+    services.settings = replace(before, requests_per_minute=5)
+    try:
+        client, other = fresh.as_("region-client"), fresh.as_("town-client")
+        answers = [(await client.get("metadata?x")).status for _ in range(3)]
+        assert answers == [200] * 3, "open documents count for nobody"
+        for _ in range(5):
+            assert (await client.get("Patient?family=x")).status == 200
+        shut = await client.get("Patient?family=x")
+        assert shut.status == 429 and 0 < int(shut.headers["retry-after"]) <= 61
+        assert (await other.get("Patient?family=x")).status == 200
+    finally:
+        services.settings = before

@@ -25,6 +25,7 @@ DECLARED = {
 }  # fmt: skip
 
 
+@pytest.mark.asvs("v5.0.0-2.3.1")
 async def test_danger_is_declared_first_and_then_what_is_needed_is_opened(amira):
     way = await amira.get(f"{NISSE}/hidden")
     assert f"{NISSE}/emergency" in way.text
@@ -80,12 +81,14 @@ async def test_another_providers_block_is_only_asked_about(amira):
     await amira.post(f"{SVEA}/emergency", {"step": "end"}, page)
 
 
+@pytest.mark.asvs("v5.0.0-8.2.1")
 async def test_only_an_officer_answers(amira):
     page = await amira.get("/lifts")
     assert page.status_code == 403
     assert "R11" in page.text
 
 
+@pytest.mark.asvs("v5.0.0-8.2.1")
 async def test_only_a_log_reviewer_reviews(as_):
     amira = await as_("Amira Haddad", "Centrum")
     refused = await amira.get("/review")
@@ -93,6 +96,7 @@ async def test_only_a_log_reviewer_reviews(as_):
     assert "R36" in refused.text
 
 
+@pytest.mark.asvs("v5.0.0-2.3.4")
 async def test_an_emergency_is_reviewed_once_and_nothing_typed_is_lost(as_, town):
     annika = await as_("Annika Sjöberg")
     assert "Inga nödöppningar väntar" in (await annika.get("/review")).text
