@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import contextlib
 import errno
+import os
 import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -208,7 +209,7 @@ def audit_verify() -> int:
 @audit.command("follow", epilog=EXIT_CODES)
 @click.argument("places", type=click.Path(dir_okay=False, path_type=Path))
 @click.option("--once", is_flag=True, help="End when there is nothing more, instead of waiting.")
-def audit_follow(places: Path, once: bool) -> None:
+def audit_follow(places: Path, once: bool) -> int:
     """Write the audit log to standard output as it grows, a block a line, for another system.
 
     PLACES is the file that keeps how far one has come: started again, it goes on from there. A line
@@ -221,7 +222,14 @@ def audit_follow(places: Path, once: bool) -> None:
     from sammanhang.operate.shipping import ship
 
     with _database(_settings()) as dsn:
-        ship(dsn, places, sys.stdout.buffer, once=once)
+        try:
+            ship(dsn, places, sys.stdout.buffer, once=once)
+        except BrokenPipeError:
+            # Whoever read has gone; what they did not get leaves again next time.
+            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+            click.echo("The receiver has gone; start again to go on.", err=True)
+            return FAULT
+    return OK
 
 
 @cli.group()

@@ -59,8 +59,8 @@ class Running:
             return heard
 
     def ask(self, head: str, body: bytes = b"") -> bytes:
-        """One request whose head is written as lines; the answer."""
-        lines = [line.strip() for line in head.strip().splitlines()]
+        """One request whose head is written as lines; the answer, after which the server hangs up."""
+        lines = [line.strip() for line in head.strip().splitlines()] + ["Connection: close"]
         return self.say("\r\n".join(lines).encode("latin-1") + b"\r\n\r\n" + body)
 
 

@@ -205,9 +205,8 @@ async def _failed(fr: FhirRequest, e: SammanhangError) -> Answer:
         answer.headers.append((b"www-authenticate", b'Bearer realm="fhir", error="invalid_token"'))
     if isinstance(e, Unsupported) and e.status == 405 and e.allow is not None:
         answer.headers.append((b"allow", e.allow.encode()))
-    if isinstance(
-        e, TooMany
-    ):  # LOOKUP left its trace where it was counted; a quota is no affair of care
+    if isinstance(e, TooMany):
+        # LOOKUP left its trace where it was counted; a quota is no affair of care
         answer.headers.append((b"retry-after", str(e.retry_after).encode()))
     elif isinstance(e, Refused | Unauthenticated):
         try:

@@ -148,9 +148,11 @@ async def _leave_trace(request: Request, visit: Visit | None, error: Refused) ->
     if isinstance(error, TooMany) or (isinstance(error, RecordRefused) and error.patient_id):
         return
     actor = visit.session.actor if visit is not None and visit.session is not None else None
+    # A forged form is an attack on who is logged in, and no attempt of theirs at a record.
+    patient = request.path_params.get("patient") if error.rule != "CSRF" else None
     await trace(
         request, "refuse", actor or "system:nobody", rule=error.rule, outcome="refused",
-        request=visit.id if visit is not None else None,
+        patient=patient, request=visit.id if visit is not None else None,
     )  # fmt: skip
 
 

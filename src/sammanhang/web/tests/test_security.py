@@ -18,6 +18,7 @@ from sammanhang.kernel.content import content
 from sammanhang.web import routing
 from sammanhang.web.app import create_app
 from sammanhang.web.security import page_headers
+from sammanhang.web.testing import _log_in
 
 ROOT = Path(__file__).parents[2]
 routing.routes()  # fills the registry
@@ -316,13 +317,11 @@ async def test_an_identity_number_in_an_address_is_not_read(as_):
 
 
 @pytest.mark.asvs("v5.0.0-14.3.1")
-async def test_logging_out_empties_what_the_browser_kept(as_):
-    browser = await as_("Linnea Engström")
-    await browser.get("/")
+async def test_logging_out_empties_what_the_browser_kept(browser):
+    await _log_in(browser.client, "Linnea Engström", "", "")  # a session that no other test shares
     page = await browser.get("/logout")
     csrf = re.search(r'name="csrf" value="([^"]*)"', page.text)
     assert csrf is not None
-    browser.client.cookies.set("keep", "x")
     answer = await browser.client.post("/logout", data={"csrf": csrf[1]}, follow_redirects=False)
     assert answer.headers["clear-site-data"] == '"cache", "storage"'
 
