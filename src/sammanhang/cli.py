@@ -233,43 +233,6 @@ def audit_follow(places: Path, once: bool) -> int:
 
 
 @cli.group()
-def keys() -> None:
-    """The keys that sign tokens."""
-
-
-@keys.command("rotate", epilog=EXIT_CODES)
-def keys_rotate() -> None:
-    """Sign with a new key from now on; what the old ones signed holds until it runs out.
-
-    \b
-    Example:
-      sammanhang keys rotate
-    """
-    from sammanhang.operate.keys import rotate_key
-
-    with _database(_settings()) as dsn:
-        click.echo(f"Tokens are signed with key {rotate_key(dsn)} from now on.")
-
-
-@keys.command("withdraw", epilog=EXIT_CODES)
-@click.argument("kid")
-def keys_withdraw(kid: str) -> None:
-    """Withdraw the key KID at once, because it leaked: nothing it signed is believed any more.
-
-    Its id stands in the tokens and in /oauth/jwks. Within a minute every process knows.
-
-    \b
-    Example:
-      sammanhang keys withdraw 5cFq9yS1mZ
-    """
-    from sammanhang.operate.keys import withdraw_key
-
-    with _database(_settings()) as dsn:
-        withdraw_key(dsn, kid)
-    click.echo(f"Key {kid} is withdrawn.")
-
-
-@cli.group()
 def clients() -> None:
     """Programs that may use the FHIR API."""
 

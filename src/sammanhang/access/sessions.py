@@ -27,7 +27,7 @@ from sammanhang.store.database import Database
 from sammanhang.store.types import NUMBER
 
 from .actor import Actor, Assignment
-from .identity_services import cookie_named, secure, services_of
+from .identity_services import secure, services_of
 from .staff import Held, assignment_of
 
 _AGENT = 300
@@ -80,7 +80,7 @@ class Fresh:
 
 def cookie_name(settings: Settings) -> str:
     """With https the `__Host-` prefix: no other host and no plain-text page can plant it (RFC 6265bis)."""
-    return cookie_named(settings, "sammanhang")
+    return "__Host-sammanhang" if secure(settings) else "sammanhang"
 
 
 # current: the session of a cookie, alive; marks it seen at most once a minute; and the version of the

@@ -144,15 +144,6 @@ class Settings:
     max_includes: int = _row(
         1000, "The most resources `_include` and `_revinclude` may add to one page.", least=0
     )
-    query_seconds: float = _row(
-        10.0, "How long one search may take before it is refused as too costly.", least=0.1
-    )
-    session_idle_minutes: int = _row(
-        30, "Minutes without activity after which a logged-in person must log in again.", least=1
-    )
-    session_hours: int = _row(
-        12, "Hours after log-in when a session ends whatever happens.", least=1, most=24
-    )
     logins_per_minute: int = _row(
         600,
         "How many log-ins may be begun from one network address in a minute, in each process.",
@@ -163,6 +154,15 @@ class Settings:
         "How many requests to the API one client or person may make in a minute, in each process; 0 is no "
         "limit.",
         least=0,
+    )
+    query_seconds: float = _row(
+        10.0, "How long one search may take before it is refused as too costly.", least=0.1
+    )
+    session_idle_minutes: int = _row(
+        30, "Minutes without activity after which a logged-in person must log in again.", least=1
+    )
+    session_hours: int = _row(
+        12, "Hours after log-in when a session ends whatever happens.", least=1, most=24
     )
     log_level: str = _row(
         "info",

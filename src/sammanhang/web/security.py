@@ -18,7 +18,7 @@ from sammanhang.kernel.errors import TooLarge
 # No inline script and no inline style, in the pages or added to them: what is shown cannot run.
 CSP = (
     "default-src 'self'; script-src 'self'; style-src 'self'; img-src 'self' data:; font-src 'self';"
-    " connect-src 'self'; object-src 'none'; base-uri 'none'; form-action {forms};"
+    " connect-src 'self'; object-src 'none'; base-uri 'none'; form-action 'self';"
     " frame-ancestors 'none'"
 )
 HEADERS: Headers = (
@@ -34,14 +34,19 @@ HEADERS: Headers = (
 ONCE = frozenset({b"host", b"authorization", b"content-type", b"x-csrf-token"})
 
 
+def with_forms_to(*elsewhere: str) -> str:
+    """The policy for a page whose form's answer may lead to these origins or schemes: a browser holds
+    `form-action` against the addresses a form is redirected to."""
+    return CSP.replace("form-action 'self'", " ".join(["form-action 'self'", *elsewhere]))
+
+
 @cache
 def page_headers(https: bool, *places: str) -> Headers:
     """The headers of every page, whose forms may lead here and to `places` (origins).
 
     Where people come by `https`, browsers are told never to use anything else.
     """
-    policy = CSP.format(forms=" ".join(["'self'", *places]))
-    found = ((b"content-security-policy", policy.encode()), *HEADERS)
+    found = ((b"content-security-policy", with_forms_to(*places).encode()), *HEADERS)
     return (*found, HSTS) if https else found
 
 

@@ -42,8 +42,6 @@ def test_the_commands_are_the_documented_ones() -> None:
         "check",
         "clients demo",
         "export",
-        "keys rotate",
-        "keys withdraw",
         "load",
         "region create",
         "run",

@@ -1,4 +1,4 @@
-"""The trace leaves for another system, each block once and in order; keys are changed by command."""
+"""The trace leaves for another system, each block once and in order."""
 
 from __future__ import annotations
 
@@ -8,9 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from sammanhang import cli
 from sammanhang.access.audit import AuditLog
-from sammanhang.access.keys import keys_of
 from sammanhang.kernel.errors import Invalid
 from sammanhang.operate.shipping import ship
 from sammanhang.store.database import Database
@@ -72,24 +70,3 @@ def test_a_file_that_holds_no_places_is_told(empty_database: str, tmp_path: Path
     kept.write_text("[1, 2]", "utf-8")
     with pytest.raises(Invalid, match=r"sent\.json"):
         ship(empty_database, kept, io.BytesIO(), once=True)
-
-
-@pytest.mark.asvs("v5.0.0-11.2.2", "v5.0.0-11.1.1")
-async def test_keys_are_rotated_and_withdrawn_by_command(
-    empty_database: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
-) -> None:
-    import asyncio
-
-    monkeypatch.setenv("SAMMANHANG_DATABASE_URL", empty_database)
-    monkeypatch.setattr(cli, "stop_on_signals", lambda: None)
-    assert await asyncio.to_thread(cli.call, ["keys", "rotate"]) == 0
-    kid = capsys.readouterr().out.split()[5]
-    database = Database(empty_database, readers=1, writers=1)
-    await database.open()
-    assert (await keys_of(database).signing(database)).kid == kid
-    assert await asyncio.to_thread(cli.call, ["keys", "withdraw", kid]) == 0
-    assert await asyncio.to_thread(cli.call, ["keys", "withdraw", kid]) == 1
-    assert "no key" in capsys.readouterr().err
-    keys_of(database).forget()
-    assert await keys_of(database).by_kid(database, kid) is None
-    await database.close()
