@@ -33,9 +33,10 @@ async def search(
     patients = named_patients(request)
     if patient is not None:
         patients = [patient]
-    by_number = fr.actor.kind == "staff" and _by_identifier(request)
-    if by_number:
-        await may_look_up(fr.services.doors, fr.actor, request=fr.id)
+    numbers = _identifiers(request) if fr.actor.kind == "staff" else 0
+    people = fr.actor.kind == "staff" and "Patient" in request.types and not patients
+    if numbers or people:
+        await may_look_up(fr.services.doors, fr.actor, numbers=numbers, request=fr.id)
     scope = await gate.scope_for_search(fr, patients)
     settings = fr.services.settings
     wall = gate.within_scopes(fr, request, gate.wall(scope))
@@ -51,8 +52,12 @@ async def search(
             max_includes=settings.max_includes,
             compartment=patient,
         )
-    if by_number:
-        await looked_up(fr.services.database, fr.actor, found=bool(page.hits))
+    if numbers or people:
+        listed = sum(hit.type == "Patient" for hit in page.hits)
+        nobody = max(0, numbers - len(page.hits))
+        await looked_up(
+            fr.services.database, fr.actor, numbers=numbers, not_found=nobody, listed=listed
+        )
     path = f"Patient/{patient}/{type_name}" if patient else (type_name or "")
     await fr.services.audit.record(
         gate.entry(
@@ -66,16 +71,17 @@ async def search(
     return Answer(200, _bundle(fr, path, request, page))
 
 
-def _by_identifier(request: Request) -> bool:
-    """Whether a search finds people by an identifier, straight or through what refers to them."""
+def _identifiers(request: Request) -> int:
+    """How many identifiers a search finds people by, straight or through what refers to them."""
+    count = 0
     for c in request.criteria:
         one: Criterion | None = c
         while one is not None:
             people = "Patient" in request.types or any("Patient" in types for _, types in one.chain)
             if one.parameter.code == "identifier" and (people or one.has or one is not c):
-                return True
+                count += max(1, len(one.values))
             one = one.inner
-    return False
+    return count
 
 
 def _asked(fr: FhirRequest, pairs: list[tuple[str, str]]) -> str:

@@ -100,7 +100,8 @@ async def search(visit: Visit, text: str) -> Found:
     directory: Directory = visit.request.app.state.directory
     found = await directory.search(scope, asked)
     if asked.number is not None:
-        await looked_up(visit.services.database, visit.actor, found=bool(found.people))
+        nobody = int(not found.people)
+        await looked_up(visit.services.database, visit.actor, numbers=1, not_found=nobody)
     # The trace holds what was asked, so that a log review can see a search for a person.
     await visit.services.audit.record(
         doors.entry(

@@ -12,7 +12,7 @@ import pytest
 from sammanhang.fhir.validation.expansion import _cheap
 from sammanhang.kernel.content import content
 
-from .api import Api, observation, patient
+from .api import Api, bundle, entry, observation, patient
 
 
 @pytest.mark.asvs("v5.0.0-1.2.1", "v5.0.0-5.4.2", "v5.0.0-3.2.1", "v5.0.0-5.4.1")
@@ -132,8 +132,36 @@ async def test_staff_try_no_identity_numbers_in_series_through_the_api_either(fr
     assert post.status == 429
     through = await nurse.get("Observation?subject:Patient.identifier=193711042386")
     assert through.status == 429, through
+    # Staff of the pages' kind go on by name; and programs of the region are not counted.
     assert (await nurse.get("Patient?family=Svea")).status == 200
     assert (await fresh.get("Patient?identifier=193711042386")).status == 200
+
+
+@pytest.mark.asvs("v5.0.0-2.4.1", "v5.0.0-2.3.2")
+async def test_many_numbers_in_one_question_count_as_many(fresh: Api) -> None:
+    clinic = fresh.as_("clinic")
+    most = content("rules/lookups")["most"]
+    at_once = ",".join(f"1950010{n:05d}" for n in range(most + 1))
+    assert (await clinic.get(f"Patient?identifier={at_once}")).status == 429
+    some = ",".join(f"1950010{n:05d}" for n in range(30))
+    assert (await clinic.get(f"Patient?identifier={some}")).status == 200
+    assert (await clinic.get("Patient?identifier=193711042386")).status == 429
+
+
+@pytest.mark.asvs("v5.0.0-2.4.1", "v5.0.0-2.3.2")
+async def test_staff_do_not_page_through_the_register(fresh: Api) -> None:
+    most = content("rules/lookups")["most_listed"]
+    entries = [entry("POST", "Patient", patient(family="Lista")) for _ in range(300)]
+    assert (await fresh.post("", bundle("transaction", *entries))).status == 200
+    doctor = fresh.as_("doctor")
+    listed = 0
+    while (page := await doctor.get("Patient?family=Lista&_count=250")).status == 200:
+        listed += len(page.ids)
+        assert listed < most + 300
+    assert page.status == 429 and listed >= most
+    assert (await fresh.get("Patient?family=Lista&_count=250")).status == 200, (
+        "a program of the region"
+    )
 
 
 @pytest.mark.asvs("v5.0.0-14.2.1")
