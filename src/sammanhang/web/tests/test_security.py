@@ -21,8 +21,12 @@ from sammanhang.web.security import page_headers
 from sammanhang.web.testing import _log_in
 
 ROOT = Path(__file__).parents[2]
-# What a program calls with a secret of its own, never with a cookie, needs no form token.
-BY_SECRET = {"/oauth/token", "/oidc/token", "/oidc/userinfo"}
+# What carries its own proof (a client's secret, a token somebody signed) and looks at no cookie: a form on
+# another site could send it, and would do no more than its sender may.
+BY_SECRET = {
+    "/oauth/token", "/oauth/revoke", "/oauth/introspect", "/oidc/token", "/oidc/userinfo", "/login/backchannel",
+    "/context",
+}  # fmt: skip
 # The built-in provider stands for another site; its page asks, and no session is changed by it.
 OF_PROVIDER = {"/oidc/authorize", "/oidc/end_session"}
 
@@ -38,6 +42,7 @@ def changing() -> set[str]:
 
 # A new route is here at once; whoever adds one that needs no form token must say why above.
 POSTS = sorted(changing() - BY_SECRET - OF_PROVIDER)
+PAGES = {r.path for r in routing.REGISTRY}
 KEYED = {"patient": "svea-andersson", "name": "theme", "value": "dark"}
 
 
@@ -83,8 +88,9 @@ async def test_every_form_without_its_token_is_refused_and_traced(as_, town, pat
         there, content=b'{"csrf": 1}', headers={"content-type": "text/plain"}
     )
     assert plain.status_code == 403
-    refusals = traced(town)[before:]
-    assert len(refusals) >= 6 and all(x.get("rule") == "CSRF" for x in refusals)
+    if path in PAGES | {"/login/assignment", "/logout"}:
+        refusals = traced(town)[before:]
+        assert len(refusals) >= 6 and all(x.get("rule") == "CSRF" for x in refusals)
 
 
 @pytest.mark.asvs(
@@ -161,9 +167,10 @@ def test_no_template_holds_or_trusts_anything_that_could_run():
     for path in sorted(ROOT.rglob("static/*.js")):
         text = path.read_text("utf-8")
         assert not re.search(r"innerHTML|outerHTML|insertAdjacentHTML|document\.write|\beval\(|new Function", text), path  # fmt: skip
-        assert not re.search(
-            r"localStorage|sessionStorage|indexedDB|postMessage|document\.cookie", text
-        ), path
+        assert not re.search(r"localStorage|sessionStorage|indexedDB|document\.cookie", text), path
+        # A BroadcastChannel is of this origin only; a window's messages come from anywhere.
+        windows = r"(window|parent|opener|top)\.postMessage|(window|self)?\.?addEventListener\([\"']message"
+        assert not re.search(windows, text), path
 
 
 @pytest.mark.asvs("v5.0.0-3.4.1", "v5.0.0-12.2.1")
@@ -292,13 +299,14 @@ async def test_no_parameter_that_names_an_address_leads_away(as_, away):
 async def test_who_tries_the_pages_of_others_is_in_the_trace(as_, town):
     svea = await as_("Svea Andersson", kind="resident")
     before = len(traced(town))
-    paths = [filled(r.path) for r in routing.REGISTRY if r.access in ("staff", "record")]
-    for path in paths:
-        answer = await svea.client.get(path, follow_redirects=False)
-        assert answer.status_code in (404, 405), path
+    of_staff = [
+        r for r in routing.REGISTRY if r.access in ("staff", "record") and "GET" in r.methods
+    ]
+    for rule in of_staff:
+        answer = await svea.client.get(filled(rule.path), follow_redirects=False)
+        assert answer.status_code == 404, rule.path
     refused = traced(town)[before:]
-    gets = [r for r in routing.REGISTRY if r.access in ("staff", "record") and "GET" in r.methods]
-    assert len(refused) >= len(gets)
+    assert len(refused) == len(of_staff) > 10
     assert all(x["actor"] == "Patient/svea-andersson" for x in refused)
 
 
@@ -313,7 +321,8 @@ async def test_an_identity_number_in_an_address_is_not_read(as_):
         assert "Svea Andersson" not in page.text, address
     assert "Svea Andersson" in (await amira.search("193711042386")).text
     form = (await amira.get("/patients")).text
-    assert '<form class="search" method="post"' in form and "hx-get" not in form
+    assert '<form class="search" method="post"' in form
+    assert 'hx-get="/patients"' not in form and 'hx-get="/command"' not in form
 
 
 @pytest.mark.asvs("v5.0.0-14.3.1")
