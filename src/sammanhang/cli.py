@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import contextlib
 import errno
+import os
 import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -159,8 +160,9 @@ def export(folder: Path) -> None:
 def check() -> int:
     """Check that this installation is sound; one line for each thing looked at.
 
-    Looks at: the database answers, every migration is applied, the audit chain is whole, every
-    content file is valid. Changes nothing. Ends with exit code 1 when any of them is not so.
+    Looks at: the database answers, its clock and this one agree, every migration is applied, the
+    audit chain is whole, every content file is valid. Changes nothing. Ends with exit code 1 when
+    any of them is not so.
 
     \b
     Example:
@@ -202,6 +204,32 @@ def audit_verify() -> int:
     verdict = "is whole" if report.ok else f"is BROKEN: {len(report.faults)} faults"
     click.echo(f"The audit log {verdict}: {report.entries} entries in {report.chains} chains.")
     return OK if report.ok else FAULT
+
+
+@audit.command("follow", epilog=EXIT_CODES)
+@click.argument("places", type=click.Path(dir_okay=False, path_type=Path))
+@click.option("--once", is_flag=True, help="End when there is nothing more, instead of waiting.")
+def audit_follow(places: Path, once: bool) -> int:
+    """Write the audit log to standard output as it grows, a block a line, for another system.
+
+    PLACES is the file that keeps how far one has come: started again, it goes on from there. A line
+    is JSON with chain, block, hash and entries, so that the receiver can check the chains too.
+
+    \b
+    Example:
+      sammanhang audit follow /var/lib/sammanhang/sent.json | logger --server log.example
+    """
+    from sammanhang.operate.shipping import ship
+
+    with _database(_settings()) as dsn:
+        try:
+            ship(dsn, places, sys.stdout.buffer, once=once)
+        except BrokenPipeError:
+            # Whoever read has gone; what they did not get leaves again next time.
+            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+            click.echo("The receiver has gone; start again to go on.", err=True)
+            return FAULT
+    return OK
 
 
 @cli.group()

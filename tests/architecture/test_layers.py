@@ -71,6 +71,7 @@ def test_capabilities_under_care_do_not_know_each_other() -> None:
                 assert (node.module or "").split(".")[2] == own, path
 
 
+@pytest.mark.asvs("v5.0.0-1.2.4", "v5.0.0-8.3.1")
 def test_only_the_store_and_the_door_name_clinical_tables() -> None:
     guilty = []
     for path in modules():

@@ -234,6 +234,7 @@ async def wait_for_writes(ledger: Ledger, more: int) -> None:
         await asyncio.sleep(0.02)
 
 
+@pytest.mark.asvs("v5.0.0-2.3.3", "v5.0.0-16.5.3")
 @pytest.mark.slow
 @pytest.mark.alone
 async def test_nothing_acknowledged_is_lost_and_nothing_is_half_there(

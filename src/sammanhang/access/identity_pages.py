@@ -15,7 +15,7 @@ from starlette.requests import Request
 from starlette.responses import HTMLResponse
 
 from .actor import Assignment
-from .identity_services import services_of
+from .identity_services import cookie_named, services_of
 from .identity_texts import TEXTS
 from .staff_people import Person
 
@@ -86,7 +86,7 @@ Page = ProviderPage | ChoosePage | LogoutPage | MessagePage
 def language(request: Request) -> str:
     """`sv` or `en`: the one chosen (cookie `language` or `lang`), else the browser's, else the setting's."""
     for cookie in ("language", "lang"):
-        chosen = request.cookies.get(cookie)
+        chosen = request.cookies.get(cookie_named(services_of(request).settings, cookie))
         if chosen in TEXTS:
             return chosen
     accepted: list[tuple[float, int, str]] = []

@@ -36,7 +36,7 @@ def services_of(request: Request) -> Services:
 
 
 async def trace(
-    request: Request, action: str, actor: Actor | str, *, outcome: str = "ok", **more: Any
+    request: Request, action: str, actor: Actor | str, /, *, outcome: str = "ok", **more: Any
 ) -> None:
     """Leaves an audit entry and returns when it is durable; raises `Unavailable` when it cannot be.
 
@@ -74,3 +74,8 @@ def base_url(settings: Settings) -> str:
 def secure(settings: Settings) -> bool:
     """Whether people reach this server by https, so that cookies must not travel without it."""
     return base_url(settings).startswith("https://")
+
+
+def cookie_named(settings: Settings, name: str) -> str:
+    """The name a cookie goes by: with https no other host can plant it (RFC 6265bis 4.1.3.2)."""
+    return f"__Host-{name}" if secure(settings) else name

@@ -7,6 +7,7 @@ turn a category into a status code in one place each (`rest.outcome`, `web.error
     ├── Invalid            what was sent is wrong; `issues` says what and where     400 / 422
     ├── Unauthenticated    nobody is logged in, or the token is not valid           401
     ├── Refused            the law says no; `rule` names which one                  403
+    │   └── TooMany        more than is allowed in so short a time; wait                429
     ├── NotFound           absent, or hidden so that it looks absent                404
     ├── Gone               it existed and was deleted                               410
     ├── Conflict           somebody else changed it first, or it already exists     409 / 412
@@ -82,6 +83,17 @@ class Refused(SammanhangError):
         super().__init__(en, sv)
         self.rule = rule
         self.what_now = what_now
+
+
+class TooMany(Refused):
+    """More than is allowed in so short a time; `retry_after` is how many seconds to wait."""
+
+    status = 429
+    code = "throttled"
+
+    def __init__(self, en: str, sv: str | None = None, *, rule: str, retry_after: int) -> None:
+        super().__init__(en, sv, rule=rule)
+        self.retry_after = retry_after
 
 
 class NotFound(SammanhangError):

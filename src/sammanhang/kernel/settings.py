@@ -118,6 +118,23 @@ class Settings:
     max_body_bytes: int = _row(
         32 * 1024 * 1024, "The largest request body taken, in bytes.", least=1024
     )
+    max_form_bytes: int = _row(
+        1024 * 1024, "The largest form of a page taken, in bytes.", least=1024
+    )
+    max_head_bytes: int = _row(
+        64 * 1024, "The largest address and headers of a request taken, in bytes.", least=1024
+    )
+    request_seconds: float = _row(
+        60.0,
+        "How long a request may take to arrive, to its last byte, before it is cut off.",
+        least=0.1,
+    )
+    trusted_proxies: str = _row(
+        "",
+        "Addresses or networks of the proxies before the server, comma between; only what these say of "
+        "who asks (X-Forwarded-For, X-Forwarded-Proto) is believed.",
+        shown_default="empty: none",
+    )
     max_bundle_entries: int = _row(
         5000, "The most entries a batch or transaction may hold.", least=1
     )
@@ -126,6 +143,17 @@ class Settings:
     )
     max_includes: int = _row(
         1000, "The most resources `_include` and `_revinclude` may add to one page.", least=0
+    )
+    logins_per_minute: int = _row(
+        600,
+        "How many log-ins may be begun from one network address in a minute, in each process.",
+        least=1,
+    )
+    requests_per_minute: int = _row(
+        0,
+        "How many requests to the API one client or person may make in a minute, in each process; 0 is no "
+        "limit.",
+        least=0,
     )
     query_seconds: float = _row(
         10.0, "How long one search may take before it is refused as too costly.", least=0.1
@@ -147,6 +175,11 @@ class Settings:
         "How much the server says in its log.",
         choices=("debug", "info", "warning", "error"),
     )
+    log_format: str = _row(
+        "text",
+        "How the log is written: lines for people, or a JSON object a line for programs.",
+        choices=("text", "json"),
+    )
 
     @classmethod
     def load(
@@ -166,6 +199,8 @@ class Settings:
         values: dict[str, Any] = {}
         for name, value in _from_file(env, file).items():
             if name in ROWS:
+                if warn and ROWS[name].secret and _seen_by_others(env, file):
+                    warn(f"The settings file holds {name} and can be read by others; chmod 600 it.")
                 values[name] = _convert(name, value, f"{name} in the settings file")
             elif warn:
                 warn(_unknown(name, list(ROWS)))
@@ -232,6 +267,12 @@ def markdown() -> str:
 
 def _text(value: object) -> str:
     return str(value).lower() if isinstance(value, bool) else f"{value}"
+
+
+def _seen_by_others(env: Mapping[str, str], file: Path | None) -> bool:
+    """Whether others on this machine may read the settings file."""
+    path = file or Path(env.get(FILE_VARIABLE) or DEFAULT_FILE)
+    return bool(path.stat().st_mode & 0o077)
 
 
 def _from_file(env: Mapping[str, str], file: Path | None) -> dict[str, Any]:

@@ -3,16 +3,20 @@
 from __future__ import annotations
 
 import json
+import time
 import tomllib
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
+
+import psycopg
 
 from sammanhang.kernel.errors import Invalid
 from sammanhang.kernel.settings import Settings
 from sammanhang.operate.progress import Progress
 from sammanhang.operate.run import open_database
 
+_CLOCKS_APART = 2.0  # seconds; NTP keeps machines within milliseconds
 CONTENT = Path(__file__).parents[3] / "content"
 
 
@@ -26,7 +30,7 @@ class Result:
 
 
 def check_all(settings: Settings) -> Iterator[Result]:
-    """Look at content, database, migrations and audit chain, one after another.
+    """Look at content, database, clock, migrations and audit chain, one after another.
 
     Changes nothing. Raises `DatabaseUnreachable` when no database answers, after what could be
     looked at without one.
@@ -34,6 +38,7 @@ def check_all(settings: Settings) -> Iterator[Result]:
     yield check_content(CONTENT)
     with open_database(settings) as dsn:
         yield Result("database", True, "answers")
+        yield check_clock(dsn)
         yield _check_migrations(dsn)
         yield _check_audit(dsn)
 
@@ -71,6 +76,21 @@ def _resource_fault(text: bytes) -> str:
         found = [f"{issue.expression}: {issue.en}" for issue in fault.issues]
         return "; ".join(found) or fault.en
     return ""
+
+
+def check_clock(dsn: str, ahead: float = 0.0) -> Result:
+    """Whether this machine's clock agrees with the database's: entries of the trace are put in order by it.
+
+    `ahead` is added to this machine's clock, in seconds, for tests.
+    """
+    with psycopg.connect(dsn) as connection:
+        began = time.time()
+        row = connection.execute("SELECT extract(epoch FROM clock_timestamp())::float8").fetchone()
+        ended = time.time()
+    assert row is not None
+    apart = abs((began + ended) / 2 + ahead - row[0])
+    found = f"{apart:.1f} s from the database's"
+    return Result("clock", apart <= _CLOCKS_APART + (ended - began), found)
 
 
 def _check_migrations(dsn: str) -> Result:

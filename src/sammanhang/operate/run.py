@@ -5,15 +5,19 @@ from __future__ import annotations
 import contextlib
 import os
 from collections.abc import Iterator
+from urllib.parse import urlsplit
 
 import psycopg
+from psycopg.conninfo import conninfo_to_dict
 
-from sammanhang.kernel.settings import Settings
+from sammanhang.kernel.settings import BadSetting, Settings
 from sammanhang.operate.database import EmbeddedDatabase, running_dsn
 from sammanhang.operate.errors import DatabaseUnreachable
 from sammanhang.operate.progress import Progress
 from sammanhang.operate.server import Server, reserve_port
 from sammanhang.operate.stopping import Stopped, stop_on_signals
+
+_THIS_MACHINE = ("127.0.0.1", "::1", "localhost")
 
 
 def say(sentence: str = "") -> None:
@@ -46,6 +50,11 @@ def check_reachable(dsn: str) -> None:
     try:
         with psycopg.connect(dsn, connect_timeout=10) as connection:
             version = connection.info.server_version // 10_000
+    except psycopg.ProgrammingError as fault:
+        # What the driver says of a text it cannot read quotes it, the password too.
+        raise DatabaseUnreachable(
+            "SAMMANHANG_DATABASE_URL cannot be read: a URL or a libpq connection string is needed."
+        ) from fault
     except psycopg.Error as fault:
         raise DatabaseUnreachable(
             f"The database cannot be reached: {one_line(fault)}; see SAMMANHANG_DATABASE_URL."
@@ -65,6 +74,7 @@ def run(settings: Settings) -> None:
     Raises `PortInUse`, `DiskFull`, `DataFolderUnusable`, `DataFolderBusy`, `DatabaseUnreachable`,
     `DatabaseStopped` or `WorkerFailed`; what was started is stopped then, too.
     """
+    check_reached_safely(settings)
     stop_on_signals()
     try:
         with reserve_port(settings) as listening, contextlib.ExitStack() as stack:
@@ -82,6 +92,40 @@ def run(settings: Settings) -> None:
             server.run(lambda: welcome(settings, dsn), say)
     except (Stopped, KeyboardInterrupt):
         say("\nStopped. The data are kept; start again to go on.")
+
+
+def check_reached_safely(settings: Settings) -> None:
+    """Raises `BadSetting` when data outside the demo would travel in the clear.
+
+    People and programs come by https; a database on another machine is reached by TLS, and proves
+    with its certificate that it is the one.
+    """
+    if settings.demo:
+        return
+    parts = urlsplit(settings.base_url)
+    if parts.scheme != "https" and parts.hostname not in _THIS_MACHINE:
+        raise BadSetting(
+            f"SAMMANHANG_BASE_URL is {settings.base_url!r}; outside the demo people reach the server by "
+            "https, through a proxy that ends TLS (docs/explanation/security.md)."
+        )
+    if settings.database_url and not _safe_way(settings.database_url):
+        raise BadSetting(
+            "SAMMANHANG_DATABASE_URL leads to another machine without sslmode=verify-full; outside the "
+            "demo the way to the database is encrypted and its certificate checked."
+        )
+
+
+def _safe_way(url: str) -> bool:
+    """Whether a database is on this machine, or its certificate is checked on the way to it."""
+    try:
+        said = conninfo_to_dict(url)
+    except psycopg.ProgrammingError:
+        return True  # what cannot be read leads nowhere; `check_reachable` says so
+    hosts = str(said.get("host") or os.environ.get("PGHOST", "")).split(",")
+    if all(not h or h.startswith(("/", "@")) or h in _THIS_MACHINE for h in hosts):
+        return True
+    mode = said.get("sslmode") or os.environ.get("PGSSLMODE", "")
+    return mode in ("verify-full", "verify-ca")
 
 
 def prepare(settings: Settings, dsn: str) -> None:

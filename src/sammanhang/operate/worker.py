@@ -19,7 +19,9 @@ import uvicorn
 
 from sammanhang.kernel.settings import Settings
 from sammanhang.operate.listening import ABSENT, CountedConnections, EvenListener, Shares
+from sammanhang.operate.logs import logging_of
 from sammanhang.operate.postmaster import die_with_parent
+from sammanhang.operate.protocol import bounded
 from sammanhang.operate.stopping import DRAIN_SECONDS
 
 
@@ -77,11 +79,16 @@ def main(application: str, handed: Handed) -> int:
         application,
         factory=True,
         loop="uvloop",
-        http="httptools",
+        http=bounded(settings.max_head_bytes, settings.request_seconds),
         ws="none",
         lifespan="on",
+        # Addresses hold names and identity numbers: the trace says who asked for what, the log never.
         access_log=False,
         server_header=False,
+        # Nobody but the proxies that the settings name is believed about who asks.
+        proxy_headers=bool(settings.trusted_proxies),
+        forwarded_allow_ips=settings.trusted_proxies or None,
+        log_config=logging_of(settings),
         # What uvicorn says at level info (a process started, a process ended) run says itself.
         log_level=settings.log_level if settings.log_level != "info" else "warning",
         timeout_graceful_shutdown=DRAIN_SECONDS,

@@ -16,13 +16,18 @@ from urllib.parse import unquote
 import psycopg
 
 from sammanhang.access.actor import Actor
+from sammanhang.access.identity_services import secure
+from sammanhang.access.rates import Rate
+from sammanhang.access.security import API_HEADERS, HSTS
 from sammanhang.access.services import Services
 from sammanhang.fhir.r4 import TYPE_NAMES
 from sammanhang.kernel.errors import (
     Conflict,
+    Invalid,
     NotFound,
     Refused,
     SammanhangError,
+    TooMany,
     Unauthenticated,
     Unavailable,
     Unsupported,
@@ -50,6 +55,12 @@ Authenticate = Callable[[Services, str | None], Awaitable[Actor]]
 _PROCESS = os.urandom(5).hex() + "-"
 _COUNT = itertools.count(1)
 _ID_CHARACTERS = frozenset("ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-.")
+# Two of these, and two readers of the same request may each believe another.
+ONCE = frozenset(
+    b"host authorization content-type content-encoding if-match if-none-exist prefer"
+    b" x-security-context".split()
+)
+_quota = Rate()
 OPEN = (["metadata"], [".well-known", "smart-configuration"])
 
 
@@ -67,16 +78,15 @@ def fhir_app(services: Services | None = None, authenticate: Authenticate = bear
         if scope["type"] != "http":
             return
         here = services or scope["app"].state.services
+        common = (*API_HEADERS, HSTS) if secure(here.settings) else API_HEADERS
         here.audit.enter()
         try:
             answer = await _handle(here, authenticate, scope, receive)
         finally:
             here.audit.leave()
-        headers = [
-            (b"cache-control", b"no-store"),
-            (b"x-content-type-options", b"nosniff"),
-            *answer.headers,
-        ]
+        headers = [*answer.headers]
+        own = {name for name, _ in headers}
+        headers += [h for h in common if h[0] not in own]
         body = answer.body
         if body is not None and answer.status not in (204, 304):
             if not any(k == b"content-type" for k, _ in headers):
@@ -106,13 +116,43 @@ async def _handle(
     )  # fmt: skip
 
     async def work(fr: FhirRequest) -> Answer:
+        if len(headers) != len(scope["headers"]):
+            once_only(scope["headers"])
         if fr.method in ("GET", "HEAD") and fr.path in OPEN:
             return await metadata.open_document(fr)
         auth = headers.get(b"authorization")
         fr.actor = await authenticate(services, auth.decode("latin-1") if auth else None)
+        if services.settings.requests_per_minute:
+            _within_quota(fr)
         return await dispatch(fr)
 
     return await answered(fr, work)
+
+
+def _within_quota(fr: FhirRequest) -> None:
+    """Counts one more request of this client or person; raises `TooMany` over their quota."""
+    wait = _quota.wait(fr.actor.id, fr.services.settings.requests_per_minute)
+    if wait > 0:
+        seconds = int(wait) + 1
+        raise TooMany(
+            f"Too many requests in a minute; wait {seconds} s.",
+            f"För många anrop på en minut; vänta {seconds} s.",
+            rule="QUOTA",
+            retry_after=seconds,
+        )
+
+
+def once_only(headers: list[tuple[bytes, bytes]]) -> None:
+    """Raises `Invalid` when a field that says one thing stands twice (RFC 9110 5.3)."""
+    seen = set()
+    for name, _ in headers:
+        if name in ONCE and name in seen:
+            field = name.decode()
+            raise Invalid(
+                f"The header {field} may stand once in a request.",
+                f"Rubriken {field} får stå en gång i ett anrop.",
+            )
+        seen.add(name)
 
 
 def _text(query: bytes) -> str:
@@ -175,7 +215,10 @@ async def _failed(fr: FhirRequest, e: SammanhangError) -> Answer:
         answer.headers.append((b"www-authenticate", b'Bearer realm="fhir", error="invalid_token"'))
     if isinstance(e, Unsupported) and e.status == 405 and e.allow is not None:
         answer.headers.append((b"allow", e.allow.encode()))
-    if isinstance(e, Refused | Unauthenticated):
+    if isinstance(e, TooMany):
+        # LOOKUP left its trace where it was counted; a quota is no affair of care
+        answer.headers.append((b"retry-after", str(e.retry_after).encode()))
+    elif isinstance(e, Refused | Unauthenticated):
         try:
             await fr.services.audit.record(
                 gate.entry(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import re
 
 from sammanhang.fhir.decode import encode, trusted
 from sammanhang.fhir.r4 import Binary, Reference
@@ -10,6 +11,10 @@ from sammanhang.fhir.r4 import Binary, Reference
 from . import read as reading
 from . import write
 from .request import JSON_TYPES, Answer, FhirRequest
+
+# RFC 9110 8.3.1. FHIR lets a code hold a line break, which in a header would begin another header.
+_TOKEN = r"[A-Za-z0-9!#$%&'*+.^_`|~-]+"
+_MEDIA_TYPE = re.compile(rf'{_TOKEN}/{_TOKEN}( ?; ?{_TOKEN}=({_TOKEN}|"[ !#-\[\]-~]*"))*')
 
 
 async def create(fr: FhirRequest) -> Answer:
@@ -71,9 +76,11 @@ async def read(fr: FhirRequest, id: str) -> Answer:
     answer.headers += [
         (
             b"content-type",
-            (resource.contentType or "application/octet-stream").encode("latin-1", "replace"),
+            resource.contentType.encode()
+            if _MEDIA_TYPE.fullmatch(resource.contentType or "")
+            else b"application/octet-stream",
         ),
-        (b"content-disposition", b"attachment"),
+        (b"content-disposition", f'attachment; filename="{id}"'.encode()),
         (b"content-security-policy", b"sandbox; default-src 'none'"),
     ]
     return answer

@@ -213,7 +213,18 @@ def places(document: dict[str, Any], path: str) -> list[Place]:
     return found
 
 
+# Functions that a condition has no need of and that a few letters can keep busy for hours.
+_COSTLY = re.compile(r"\b(matches|matchesFull|replaceMatches|repeat|aggregate|resolve)\s*\(")
+_LONGEST_CONDITION = 1000
+
+
 def _meets(expression: str, value: Any, document: dict[str, Any]) -> bool:
+    costly = _COSTLY.search(expression)
+    if costly or len(expression) > _LONGEST_CONDITION:
+        what = f"{costly[1]}()" if costly else f"{len(expression)} letters"
+        raise _bad(
+            f"Villkor i en stig får inte ha {what}.", f"A condition in a path may not have {what}."
+        )
     try:
         return evaluate(expression, value, {"resource": document}) == [True]
     except Exception as e:  # whatever a malformed expression makes of the evaluator

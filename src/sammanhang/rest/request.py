@@ -94,6 +94,14 @@ class FhirRequest:
         """The whole body. Raises `TooLarge` over the limit, before reading more."""
         if self._body is not None:
             return self._body
+        packed = self.header(b"content-encoding")
+        if packed is not None and packed.strip().lower() != "identity":
+            # Nothing is unpacked, so nothing small can grow large here (RFC 9110 15.5.16).
+            raise Unsupported(
+                f"Send the body as it is, not in the encoding '{packed[:40]}'.",
+                f"Skicka innehållet som det är, inte i kodningen ”{packed[:40]}”.",
+                status=415,
+            )
         limit = self.services.settings.max_body_bytes
         announced = self.header(b"content-length")
         if announced and announced.isdigit() and int(announced) > limit:

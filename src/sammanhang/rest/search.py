@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from urllib.parse import urlencode
 
+from sammanhang.access.lookups import looked_up, may_look_up
 from sammanhang.fhir.decode import encode
 from sammanhang.fhir.r4 import TYPE_NAMES
 from sammanhang.store.search.page import Page
@@ -33,10 +34,14 @@ async def search(
     if patient is not None:
         patients = [patient]
     counted = limits.counts_only(fr)
+    numbers = _identifiers(request) if fr.actor.kind == "staff" else 0
+    people = fr.actor.kind == "staff" and "Patient" in request.types and not patients
     if counted:
         limits.countable(request, patients)
         scope = await fr.services.doors.statistics_scope(fr.actor)
     else:
+        if numbers or people:
+            await may_look_up(fr.services.doors, fr.actor, numbers=numbers, request=fr.id)
         scope = await gate.scope_for_search(fr, patients)
     settings = fr.services.settings
     wall = gate.within_scopes(fr, request, gate.wall(scope))
@@ -55,6 +60,12 @@ async def search(
         )
     if counted:
         page = limits.suppressed(request, page)
+    elif numbers or people:
+        listed = sum(hit.type == "Patient" for hit in page.hits)
+        nobody = max(0, numbers - len(page.hits))
+        await looked_up(
+            fr.services.database, fr.actor, numbers=numbers, not_found=nobody, listed=listed
+        )
     path = f"Patient/{patient}/{type_name}" if patient else (type_name or "")
     await fr.services.audit.record(
         gate.entry(
@@ -67,6 +78,19 @@ async def search(
     )
     await protected.learn(fr, ((hit.type, hit.body) for hit in page.hits))
     return Answer(200, _bundle(fr, path, request, page))
+
+
+def _identifiers(request: Request) -> int:
+    """How many identifiers a search finds people by, straight or through what refers to them."""
+    count = 0
+    for c in request.criteria:
+        one: Criterion | None = c
+        while one is not None:
+            people = "Patient" in request.types or any("Patient" in types for _, types in one.chain)
+            if one.parameter.code == "identifier" and (people or one.has or one is not c):
+                count += max(1, len(one.values))
+            one = one.inner
+    return count
 
 
 def _asked(fr: FhirRequest, pairs: list[tuple[str, str]]) -> str:

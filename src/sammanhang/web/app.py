@@ -10,12 +10,15 @@ from contextlib import asynccontextmanager
 from importlib import import_module
 from importlib.util import find_spec
 from typing import Any
+from urllib.parse import urlsplit
 
 from starlette.applications import Starlette
 from starlette.middleware import Middleware
 from starlette.middleware.gzip import GZipMiddleware
-from starlette.routing import BaseRoute, Mount
+from starlette.routing import BaseRoute, Mount, Router
 
+from sammanhang.access.identity_provider import provider_of
+from sammanhang.access.identity_services import secure
 from sammanhang.access.services import Services
 from sammanhang.kernel.settings import Settings
 from sammanhang.rest.app import fhir_app
@@ -23,7 +26,7 @@ from sammanhang.rest.app import fhir_app
 from . import errors, routing
 from .assets import static_files
 from .directory import Directory
-from .security import SecurityHeaders
+from .security import adding, ambiguous, bounded, page_headers, refuse_ambiguous
 
 log = logging.getLogger(__name__)
 # Routes that other packages own; each module has a list `routes`.
@@ -36,13 +39,32 @@ class Application(Starlette):
     fhir: Any = None
 
     async def __call__(self, scope: Any, receive: Any, send: Any) -> None:
-        if scope["type"] == "http" and self.fhir is not None:
-            path: str = scope["path"]
-            if path == "/fhir" or path.startswith("/fhir/"):
-                scope["root_path"] = "/fhir"
-                await self.fhir(scope, receive, send)
-                return
-        await super().__call__(scope, receive, send)
+        if scope["type"] != "http" or self.fhir is None:
+            await super().__call__(scope, receive, send)
+            return
+        path: str = scope["path"]
+        if path == "/fhir" or path.startswith("/fhir/"):
+            scope["root_path"] = "/fhir"
+            await self.fhir(scope, receive, send)
+            return
+        # Around everything, so that errors nobody foresaw carry the headers too.
+        services = self.state.services
+        send = adding(page_headers(secure(services.settings), *_provider(services)), send)
+        if ambiguous(scope):
+            await refuse_ambiguous(scope, receive, send)
+            return
+        await super().__call__(
+            scope, bounded(scope, receive, services.settings.max_form_bytes), send
+        )
+
+
+def _provider(services: Any) -> list[str]:
+    """Where logging out goes on: forms may lead there, also through a redirect (CSP form-action)."""
+    provider = provider_of(services)
+    if provider is None or provider.builtin:
+        return []
+    parts = urlsplit(provider.issuer)
+    return [f"{parts.scheme}://{parts.netloc}"]
 
 
 def create_app(services: Services | None = None) -> Starlette:
@@ -75,8 +97,8 @@ def create_app(services: Services | None = None) -> Starlette:
         routes=_routes(),
         lifespan=lifespan,
         exception_handlers=errors.HANDLERS,
-        middleware=[Middleware(SecurityHeaders)],
     )
+    app.router.redirect_slashes = False
     app.state.services = services
     app.state.directory = Directory(services.database)
     app.fhir = fhir_app(services)
@@ -89,7 +111,8 @@ def _routes() -> list[BaseRoute]:
         if _there(name):
             routes += import_module(name).routes
     smaller = Middleware(GZipMiddleware, minimum_size=800, compresslevel=4)
-    pages = Mount("/", routes=routing.routes(), middleware=[smaller])
+    # The framework would lead from `/x/` to `/x` by the Host header; `errors.http` does it by the path.
+    pages = Mount("/", app=Router(routing.routes(), redirect_slashes=False), middleware=[smaller])
     return [*routes, pages]
 
 

@@ -55,6 +55,8 @@ def find(name: str) -> Asset | None:
     known = _known.get(name)
     if known is not None:
         return known
+    if "\0" in name:
+        return None
     head, _, rest = name.partition("/")
     folder, below = (FOLDERS[head], rest) if head in FOLDERS and rest else (FOLDERS[""], name)
     path = (folder / below).resolve()

@@ -12,9 +12,17 @@ from starlette.requests import Request
 from starlette.responses import RedirectResponse, Response
 
 from sammanhang.access.door import RecordRefused
+from sammanhang.access.identity import local_path
+from sammanhang.access.identity_services import trace
 from sammanhang.kernel import i18n
 from sammanhang.kernel.content import content
-from sammanhang.kernel.errors import Refused, SammanhangError, Unauthenticated
+from sammanhang.kernel.errors import (
+    Refused,
+    SammanhangError,
+    TooMany,
+    Unauthenticated,
+    Unavailable,
+)
 from sammanhang.kernel.i18n import N_, _
 
 from .rendering import render, shell_of
@@ -123,14 +131,40 @@ async def known(request: Request, error: Exception) -> Response:
     if isinstance(error, Unauthenticated):
         return RedirectResponse("/login", 303)
     if isinstance(error, Refused):
-        return render(visit, "web/refused.html", refused_page(error, visit, said), 403)
+        try:
+            await _leave_trace(request, visit, error)
+        except Unavailable as unavailable:
+            return show_error(request, 503, i18n.either(unavailable.sv, unavailable.en))
+        shown = refused_page(error, visit, said)
+        response = render(visit, "web/refused.html", shown, error.status)
+        if isinstance(error, TooMany):
+            response.headers["retry-after"] = str(error.retry_after)
+        return response
     return show_error(request, error.status, said)
+
+
+async def _leave_trace(request: Request, visit: Visit | None, error: Refused) -> None:
+    """A refusal is in the trace, those of forged forms too; the door and the counts leave their own."""
+    if isinstance(error, TooMany) or (isinstance(error, RecordRefused) and error.patient_id):
+        return
+    actor = visit.session.actor if visit is not None and visit.session is not None else None
+    # A forged form is an attack on who is logged in, and no attempt of theirs at a record.
+    patient = request.path_params.get("patient") if error.rule != "CSRF" else None
+    await trace(
+        request, "refuse", actor or "system:nobody", rule=error.rule, outcome="refused",
+        patient=patient, request=visit.id if visit is not None else None,
+    )  # fmt: skip
 
 
 async def http(request: Request, error: Exception) -> Response:
     """Answers for what the framework refuses: no such page, no such method."""
     assert isinstance(error, HTTPException)
     status = error.status_code
+    path = request.url.path
+    if status == 404 and request.method in ("GET", "HEAD") and path.endswith("/"):
+        without = local_path(path.rstrip("/"))
+        if without != "/":
+            return RedirectResponse(without, 308)
     said = "" if status in WORDS else HTTPStatus(status).phrase
     return show_error(request, status, said)
 

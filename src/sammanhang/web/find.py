@@ -7,8 +7,10 @@ from dataclasses import dataclass
 from starlette.responses import Response
 
 from sammanhang.access.door import RecordRefused
+from sammanhang.access.lookups import looked_up, may_look_up
 from sammanhang.fhir.indexing import fold
-from sammanhang.kernel.i18n import N_, _
+from sammanhang.kernel.errors import TooMany
+from sammanhang.kernel.i18n import N_, _, either
 
 from .directory import Directory, Found, understand
 from .people import Person
@@ -45,6 +47,7 @@ class PatientsPage:
     people  hits, best first
     more    there are more hits than these
     asked   whether a search was made
+    said    why no search was made, though asked for; else empty
     """
 
     title: str
@@ -52,6 +55,7 @@ class PatientsPage:
     people: list[Person]
     more: bool
     asked: bool
+    said: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,6 +75,7 @@ class CommandPage:
     more    there are more patients than these
     lately  whether the patients are those opened lately
     pages   pages that fit the text
+    said    why no search was made, though asked for; else empty
     """
 
     q: str
@@ -78,14 +83,25 @@ class CommandPage:
     more: bool
     lately: bool
     pages: list[Choice]
+    said: str = ""
 
 
 async def search(visit: Visit, text: str) -> Found:
-    """The patients a text may mean, traced; raises `RecordRefused` for roles without record rights."""
+    """The patients a text may mean, traced.
+
+    Raises `RecordRefused` for roles without record rights, and `TooMany` for who has looked for too
+    many identity numbers of late.
+    """
     doors = visit.services.doors
     scope = await doors.search_scope(visit.actor)
+    asked = understand(text)
+    if asked.number is not None:
+        await may_look_up(doors, visit.actor, request=visit.id)
     directory: Directory = visit.request.app.state.directory
-    found = await directory.search(scope, understand(text))
+    found = await directory.search(scope, asked)
+    if asked.number is not None:
+        nobody = int(not found.people)
+        await looked_up(visit.services.database, visit.actor, numbers=1, not_found=nobody)
     # The trace holds what was asked, so that a log review can see a search for a person.
     await visit.services.audit.record(
         doors.entry(
@@ -104,36 +120,55 @@ def enough(text: str) -> bool:
     return len(text.strip()) >= 2
 
 
-@page("/patients", access="staff")
+def typed(visit: Visit) -> str:
+    """What was typed. In an address an identity number is not read.
+
+    Addresses are kept where they are seen (histories, proxies, logs), so the pages send what is typed
+    in the body, and no link that holds a number works.
+    """
+    if visit.request.method == "POST":
+        return visit.form.get("q", "").strip()
+    q = visit.asked("q")
+    return "" if understand(q).number is not None else q
+
+
+@page("/patients", access="staff", methods=("GET", "POST"))
 async def patients(visit: Visit) -> Response:
     """Search for a patient; works without JavaScript."""
-    q = visit.asked("q")
-    found = await search(visit, q) if enough(q) else Found()
-    shown = PatientsPage(_("Patienter"), q, found.people, found.more, enough(q))
+    q, found, said = typed(visit), Found(), ""
+    try:
+        if enough(q):
+            found = await search(visit, q)
+    except TooMany as e:
+        said = either(e.sv, e.en)
+    shown = PatientsPage(_("Patienter"), q, found.people, found.more, enough(q), said)
     template = "web/patients_part.html" if visit.partial else "web/patients.html"
-    return render(visit, template, shown)
+    # htmx shows no answer that is an error; without it the status tells programs.
+    return render(visit, template, shown, 429 if said and not visit.partial else 200)
 
 
-@page("/command", access="staff")
+@page("/command", access="staff", methods=("GET", "POST"))
 async def command(visit: Visit) -> Response:
     """What the command bar shows for the text typed so far."""
-    q = visit.asked("q")
-    found, lately = Found(), False
+    q = typed(visit)
+    found, lately, said = Found(), False, ""
     try:
         if enough(q):
             found = await search(visit, q)
         elif not q:
             found, lately = Found(await opened_lately(visit, 6)), True
+    except TooMany as e:
+        said = either(e.sv, e.en)
     except RecordRefused:
         pass  # a role without record rights still reaches pages and actions
     page_ = CommandPage(
-        q, found.people[:8], found.more or len(found.people) > 8, lately, _pages(visit, q)
+        q, found.people[:8], found.more or len(found.people) > 8, lately, _pages(visit, q), said
     )
     return render(visit, "web/command.html", page_)
 
 
 def _pages(visit: Visit, q: str) -> list[Choice]:
-    patient = visit.asked("patient")
+    patient = visit.form.get("patient", "") or visit.asked("patient")
     choices = [Choice(_(place.name), place.address) for place in PLACES]
     if patient and patient.replace("-", "").replace(".", "").isalnum():
         choices = [Choice(_(name), f"/patients/{patient}{end}") for name, end in CHART] + choices

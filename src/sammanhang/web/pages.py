@@ -8,6 +8,7 @@ from urllib.parse import urlsplit
 from starlette.responses import PlainTextResponse, RedirectResponse, Response
 
 from sammanhang.access.door import RecordRefused
+from sammanhang.access.identity_services import cookie_named, secure
 from sammanhang.access.sessions_own import OwnSession, end_one, end_others, of_person
 from sammanhang.kernel import clock, i18n
 from sammanhang.kernel.errors import NotFound
@@ -130,8 +131,11 @@ async def choose(visit: Visit) -> Response:
     if value not in allowed.get(name, ()):
         raise NotFound("There is no such choice.", "Valet finns inte.")
     response = RedirectResponse(_back(visit), 303)
-    secure = visit.request.url.scheme == "https"
-    response.set_cookie(name, value, max_age=YEAR, samesite="lax", httponly=True, secure=secure)
+    settings = visit.services.settings
+    response.set_cookie(
+        cookie_named(settings, name), value, max_age=YEAR, path="/", samesite="lax", httponly=True,
+        secure=secure(settings),
+    )  # fmt: skip
     return response
 
 

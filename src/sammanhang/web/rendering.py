@@ -93,8 +93,7 @@ def shell_of(visit: Visit | None) -> Shell:
     """The shell for this visit; a bare one when there is none (the request never got that far)."""
     if visit is None:
         return Shell(i18n.language(), "auto", False, None, "", "/", (), "", "")
-    cookies = visit.request.cookies
-    theme = cookies.get("theme", "auto")
+    theme = visit.chosen("theme", "auto")
     session = visit.session
     active = session is not None and session.state == "active"
     staff = active and session.actor.kind == "staff"
@@ -102,7 +101,7 @@ def shell_of(visit: Visit | None) -> Shell:
     return Shell(
         language=i18n.language(),
         theme=theme if theme in THEMES else "auto",
-        keys=cookies.get("keys") != "off",
+        keys=visit.chosen("keys") != "off",
         actor=session.actor if active else None,
         csrf=_token(session) if session is not None else "",
         path=url.path + (f"?{url.query}" if url.query else ""),

@@ -33,6 +33,7 @@ from starlette.routing import Route
 
 from sammanhang.access.actor import Actor
 from sammanhang.access.door import Record
+from sammanhang.access.identity_services import cookie_named, trace
 from sammanhang.access.services import Services
 from sammanhang.kernel import i18n
 from sammanhang.kernel.errors import NotFound, Refused
@@ -107,6 +108,11 @@ class Visit:
         """Whether htmx asks for a part of a page."""
         return self.request.headers.get("hx-request") == "true"
 
+    def chosen(self, name: str, default: str = "") -> str:
+        """What the person has chosen for their look at the pages, kept in a cookie."""
+        known = cookie_named(self.services.settings, name)
+        return self.request.cookies.get(known, default)
+
     def asked(self, name: str, default: str = "") -> str:
         """A parameter of the address, stripped."""
         return self.request.query_params.get(name, default).strip()
@@ -142,6 +148,10 @@ async def _serve(rule: Rule, request: Request) -> Response:
     request.state.visit = visit
     i18n.use(chosen_language(request))
     visit.session = await current_session(request)
+    if _of_others(rule, visit):
+        # To the asker it is as if it were not there; the trace knows that they tried.
+        await trace(request, "refuse", visit.actor, outcome="refused", request=visit.id)
+        raise NotFound("There is no such page.", "Sidan finns inte.")
     away = _elsewhere(rule, visit)
     if away is not None:
         return away
@@ -167,12 +177,15 @@ def _elsewhere(rule: Rule, visit: Visit) -> Response | None:
         return _go(visit, f"/login?next={quote(_here(visit.request), safe='/')}")
     if visit.session.state == "choose":
         return _go(visit, "/login/assignment")
-    kind = visit.actor.kind
-    if rule.access in ("staff", "record") and kind != "staff":
-        raise NotFound("There is no such page.", "Sidan finns inte.")
-    if rule.access in ("resident", "family") and kind != "resident":
-        raise NotFound("There is no such page.", "Sidan finns inte.")
     return None
+
+
+def _of_others(rule: Rule, visit: Visit) -> bool:
+    """Whether a page is for another kind of person than the one logged in."""
+    wanted = {"staff": "staff", "record": "staff", "resident": "resident", "family": "resident"}
+    if rule.access not in wanted or visit.session is None or visit.session.state == "choose":
+        return False
+    return wanted[rule.access] != visit.actor.kind
 
 
 def _go(visit: Visit, address: str) -> Response:
@@ -208,6 +221,7 @@ async def current_session(request: Request) -> Any:
 
 def chosen_language(request: Request) -> str:
     """The language the person has chosen, else the one the settings say."""
-    chosen = request.cookies.get("language", "")
-    default: str = request.app.state.services.settings.language
+    settings = request.app.state.services.settings
+    chosen = request.cookies.get(cookie_named(settings, "language"), "")
+    default: str = settings.language
     return chosen if chosen in i18n.LANGUAGES else default

@@ -89,6 +89,14 @@ class Browser:
         self.queries = self.services.database.queries - before
         return response
 
+    async def search(self, text: str) -> httpx.Response:
+        """Searches for a patient from the search page; `queries` is how many that took."""
+        form = await self.client.get("/patients")
+        before = self.services.database.queries
+        page = await self.post("/patients", {"q": text}, form)
+        self.queries = self.services.database.queries - before
+        return page
+
     async def post(
         self, address: str, form: dict[str, str], page: httpx.Response
     ) -> httpx.Response:

@@ -38,6 +38,7 @@ async def w(database: str) -> AsyncIterator[World]:
         yield made
 
 
+@pytest.mark.asvs("v5.0.0-16.3.1")
 async def test_a_nurse_with_one_assignment_is_in_it_at_once(w: World) -> None:
     browser = w.browser()
     answer = await log_in(browser, NINA, "/patients?q=svea")
@@ -60,6 +61,7 @@ async def test_a_nurse_with_one_assignment_is_in_it_at_once(w: World) -> None:
     assert entry["details"]["loa"] == 3
 
 
+@pytest.mark.asvs("v5.0.0-7.2.4", "v5.0.0-2.3.1")
 async def test_a_doctor_with_two_assignments_chooses_and_switches(w: World) -> None:
     browser = w.browser()
     answer = await log_in(browser, DORIS, "/start")
@@ -89,6 +91,7 @@ async def test_a_doctor_with_two_assignments_chooses_and_switches(w: World) -> N
     assert "Senast valt" in page.text
 
 
+@pytest.mark.asvs("v5.0.0-8.3.1")
 async def test_an_assignment_of_somebody_else_cannot_be_chosen(w: World) -> None:
     browser = w.browser()
     await log_in(browser, DORIS)
@@ -108,6 +111,7 @@ async def test_a_resident_logs_in_with_e_identification(w: World) -> None:
     assert (await browser.get("/login/assignment")).headers["location"] == "/login"
 
 
+@pytest.mark.asvs("v5.0.0-6.8.4", "v5.0.0-6.3.3")
 async def test_the_lower_level_is_told_to_the_door(w: World) -> None:
     browser = w.browser()
     await log_in(browser, NINA, level="2")
@@ -118,6 +122,7 @@ async def test_the_lower_level_is_told_to_the_door(w: World) -> None:
     assert "/oidc/authorize?" in again.headers["location"]
 
 
+@pytest.mark.asvs("v5.0.0-7.4.2", "v5.0.0-16.3.1")
 @pytest.mark.parametrize(
     ("person", "status", "words"),
     [
@@ -140,6 +145,7 @@ async def test_who_may_not_log_in(w: World, person: str, status: int, words: str
     assert "sammanhang" not in browser.cookies
 
 
+@pytest.mark.asvs("v5.0.0-10.1.2")
 async def test_an_answer_is_taken_once(w: World) -> None:
     browser = w.browser()
     address = await choose_person(browser, await to_provider(browser), NINA)
@@ -150,6 +156,7 @@ async def test_an_answer_is_taken_once(w: World) -> None:
     assert w.traces("login")[-1]["outcome"] == "unknown, used or late state"
 
 
+@pytest.mark.asvs("v5.0.0-10.1.2", "v5.0.0-10.2.1", "v5.0.0-7.6.2")
 async def test_an_answer_in_another_browser_is_refused(w: World) -> None:
     mine, victim = w.browser(), w.browser()
     address = await choose_person(mine, await to_provider(mine), NINA)
@@ -164,6 +171,7 @@ async def test_two_windows_may_log_in_at_the_same_time(w: World) -> None:
     assert (await browser.get(await choose_person(browser, second, NINA))).status_code == 303
 
 
+@pytest.mark.asvs("v5.0.0-10.1.2")
 async def test_a_late_answer_is_refused(w: World) -> None:
     browser = w.browser()
     address = await choose_person(browser, await to_provider(browser), NINA)
@@ -171,6 +179,7 @@ async def test_a_late_answer_is_refused(w: World) -> None:
     assert (await browser.get(address)).status_code == 400
 
 
+@pytest.mark.asvs("v5.0.0-10.5.1", "v5.0.0-10.1.2")
 async def test_another_nonce_is_refused(w: World) -> None:
     browser = w.browser()
     address = await choose_person(browser, await to_provider(browser), NINA)
@@ -181,6 +190,7 @@ async def test_another_nonce_is_refused(w: World) -> None:
     assert "sammanhang" not in browser.cookies
 
 
+@pytest.mark.asvs("v5.0.0-10.2.2")
 @pytest.mark.parametrize(
     ("change", "outcome"),
     [
@@ -203,6 +213,7 @@ async def test_a_changed_answer_is_refused(
     assert await whoami_of(browser) is None
 
 
+@pytest.mark.asvs("v5.0.0-7.2.4")
 async def test_a_planted_session_is_not_taken_over(w: World) -> None:
     """Session fixation: who knew the cookie before log-in knows nothing after it."""
     attacker, victim = w.browser(), w.browser()
@@ -217,6 +228,7 @@ async def test_a_planted_session_is_not_taken_over(w: World) -> None:
     assert await whoami_of(attacker) is None
 
 
+@pytest.mark.asvs("v5.0.0-7.3.1", "v5.0.0-7.4.1")
 async def test_a_session_ends_without_activity(w: World) -> None:
     browser = w.browser()
     await log_in(browser, NINA)
@@ -232,6 +244,7 @@ async def test_a_session_ends_without_activity(w: World) -> None:
     assert await whoami_of(browser) is None
 
 
+@pytest.mark.asvs("v5.0.0-7.3.2", "v5.0.0-7.6.1")
 async def test_a_session_ends_after_some_hours_whatever_happens(w: World) -> None:
     browser = w.browser()
     await log_in(browser, NINA)
@@ -254,6 +267,7 @@ async def test_seen_is_written_at_most_once_a_minute(w: World) -> None:
     assert w.execute(seen, NINA) == before
 
 
+@pytest.mark.asvs("v5.0.0-7.4.2")
 async def test_an_assignment_that_ends_ends_in_the_session_too(w: World) -> None:
     browser = w.browser()
     await log_in(browser, "Practitioner/idt-moa")
@@ -284,11 +298,13 @@ EVIL = [
 ]  # fmt: skip
 
 
+@pytest.mark.asvs("v5.0.0-3.7.2", "v5.0.0-1.2.2")
 @pytest.mark.parametrize("address", EVIL)
 async def test_log_in_leads_to_no_other_site(w: World, address: str) -> None:
     assert local_path(address) == "/"
 
 
+@pytest.mark.asvs("v5.0.0-3.7.2")
 async def test_an_open_redirect_is_refused_over_http(w: World) -> None:
     browser = w.browser()
     answer = await log_in(browser, NINA, "//evil.example/x")
@@ -306,6 +322,7 @@ async def test_local_paths_are_kept(good: str) -> None:
     assert local_path(good) == good
 
 
+@pytest.mark.asvs("v5.0.0-3.5.1")
 @pytest.mark.parametrize("token", [None, "", "x", "AAAA" * 22, "é", "other"])
 async def test_a_form_without_its_token_is_refused(w: World, token: str | None) -> None:
     browser, other = w.browser(), w.browser()
@@ -320,6 +337,7 @@ async def test_a_form_without_its_token_is_refused(w: World, token: str | None) 
     assert w.traces("refuse")[-1]["rule"] == "CSRF"
 
 
+@pytest.mark.asvs("v5.0.0-3.5.1")
 async def test_form_tokens_differ_and_all_hold(w: World) -> None:
     browser = w.browser()
     await log_in(browser, NINA)
@@ -330,6 +348,7 @@ async def test_form_tokens_differ_and_all_hold(w: World) -> None:
     assert answer.status_code == 303
 
 
+@pytest.mark.asvs("v5.0.0-7.4.1", "v5.0.0-7.6.1")
 async def test_logging_out_ends_the_session_here_and_at_the_provider(w: World) -> None:
     browser = w.browser()
     await log_in(browser, NINA)
@@ -355,6 +374,7 @@ async def test_by_another_name_of_the_server_one_is_led_to_the_right_one(w: Worl
     assert answer.headers["location"].startswith(f"{BASE}/oidc/authorize?")
 
 
+@pytest.mark.asvs("v5.0.0-3.3.1", "v5.0.0-3.3.3", "v5.0.0-3.3.4")
 async def test_with_https_the_cookies_are_bound_to_the_host(database: str) -> None:
     base = "https://sammanhang.example"
     async with world(database, base_url=base) as w:
@@ -373,6 +393,7 @@ async def test_with_https_the_cookies_are_bound_to_the_host(database: str) -> No
         assert "Path=/" in cookie and "SameSite=lax" in cookie and "Domain" not in cookie
 
 
+@pytest.mark.asvs("v5.0.0-6.3.4", "v5.0.0-6.3.2", "v5.0.0-15.2.3")
 async def test_outside_the_demo_there_is_no_built_in_provider(database: str) -> None:
     async with world(database, demo=False) as w:
         browser = w.browser()
@@ -395,6 +416,7 @@ async def test_pages_speak_the_language_asked_for(w: World) -> None:
     assert "style=" not in page.text and "<script" not in page.text
 
 
+@pytest.mark.asvs("v5.0.0-7.4.5")
 async def test_one_can_be_logged_out_everywhere(w: World) -> None:
     here, there = w.browser(), w.browser()
     await log_in(here, DORIS)
@@ -420,6 +442,7 @@ async def test_what_is_over_is_swept_away(w: World) -> None:
     assert await whoami_of(alive) is not None
 
 
+@pytest.mark.asvs("v5.0.0-7.2.1", "v5.0.0-13.3.2", "v5.0.0-14.2.4", "v5.0.0-13.2.2")
 async def test_cookies_are_not_kept_in_the_clear_and_the_reader_sees_nothing(w: World) -> None:
     browser = w.browser()
     await log_in(browser, NINA)

@@ -73,6 +73,7 @@ async def test_discovery_leads_to_everything(browser: httpx.AsyncClient) -> None
         assert (await browser.post(document[name])).status_code in (400, 401)
 
 
+@pytest.mark.asvs("v5.0.0-13.3.2")
 async def test_published_keys_hold_no_secret(browser: httpx.AsyncClient) -> None:
     for path in ("/oidc/jwks", "/oauth/jwks"):
         published = (await browser.get(path)).json()["keys"]
@@ -81,6 +82,7 @@ async def test_published_keys_hold_no_secret(browser: httpx.AsyncClient) -> None
             assert set(key) == {"kty", "crv", "x", "y", "kid", "use", "alg"}
 
 
+@pytest.mark.asvs("v5.0.0-6.8.4", "v5.0.0-9.2.4")
 async def test_the_id_token_says_who_and_how_sure(browser: httpx.AsyncClient) -> None:
     answer = await exchange(browser, await code_for(browser))
     assert answer.headers["cache-control"] == "no-store"
@@ -96,6 +98,7 @@ async def test_the_id_token_says_who_and_how_sure(browser: httpx.AsyncClient) ->
     assert jwt.decode(lower.json()["id_token"], published).claims["acr"] == LOA2
 
 
+@pytest.mark.asvs("v5.0.0-9.2.2", "v5.0.0-9.2.3")
 async def test_userinfo_for_its_own_token_only(browser: httpx.AsyncClient) -> None:
     answer = (await exchange(browser, await code_for(browser))).json()
     headers = {"Authorization": f"Bearer {answer['access_token']}"}
@@ -107,6 +110,7 @@ async def test_userinfo_for_its_own_token_only(browser: httpx.AsyncClient) -> No
         assert "invalid_token" in refused.headers["www-authenticate"]
 
 
+@pytest.mark.asvs("v5.0.0-10.4.6", "v5.0.0-10.4.2")
 @pytest.mark.parametrize(
     "change",
     [
@@ -131,6 +135,7 @@ async def test_a_wrong_exchange_gives_nothing_and_spends_the_code(
     assert w.traces("token")[-1]["outcome"] == "invalid_grant"
 
 
+@pytest.mark.asvs("v5.0.0-10.4.2")
 async def test_a_code_used_twice_takes_back_what_it_gave(browser: httpx.AsyncClient) -> None:
     code = await code_for(browser)
     first = await exchange(browser, code)
@@ -140,6 +145,7 @@ async def test_a_code_used_twice_takes_back_what_it_gave(browser: httpx.AsyncCli
     assert (await browser.get("/oidc/userinfo", headers=headers)).status_code == 401
 
 
+@pytest.mark.asvs("v5.0.0-10.4.3")
 async def test_a_code_lives_a_minute(w: World, browser: httpx.AsyncClient) -> None:
     code = await code_for(browser)
     ((seconds,),) = w.execute(
@@ -151,12 +157,14 @@ async def test_a_code_lives_a_minute(w: World, browser: httpx.AsyncClient) -> No
     assert (await exchange(browser, code)).json()["error"] == "invalid_grant"
 
 
+@pytest.mark.asvs("v5.0.0-14.2.4")
 async def test_codes_are_not_kept_in_the_clear(w: World, browser: httpx.AsyncClient) -> None:
     code = await code_for(browser)
     kept = w.execute("SELECT a::text FROM access.authorization_code a")
     assert code not in str(kept)
 
 
+@pytest.mark.asvs("v5.0.0-10.4.1", "v5.0.0-3.7.2")
 @pytest.mark.parametrize(
     "change",
     [
@@ -182,6 +190,7 @@ async def test_an_unknown_relying_party_is_sent_nowhere(
     assert "evil" not in answer.text
 
 
+@pytest.mark.asvs("v5.0.0-10.4.6", "v5.0.0-10.6.1")
 @pytest.mark.parametrize(
     ("change", "error"),
     [
@@ -210,6 +219,7 @@ async def test_a_wrong_request_is_answered_with_an_error(
     assert query(answer.headers["location"])["error"] == error
 
 
+@pytest.mark.asvs("v5.0.0-10.4.4")
 @pytest.mark.parametrize(
     ("form", "status", "error"),
     [
@@ -254,6 +264,7 @@ async def test_the_page_carries_the_request_and_the_level(browser: httpx.AsyncCl
     assert 'name="level" value="2"' in page and "Tillitsnivå 2" in page
 
 
+@pytest.mark.asvs("v5.0.0-3.7.2", "v5.0.0-10.6.2")
 async def test_logging_out_leads_only_home(browser: httpx.AsyncClient) -> None:
     good = {"post_logout_redirect_uri": f"{BASE}/", "state": "a b"}
     answer = await browser.get("/oidc/end_session", params=good)
@@ -263,6 +274,7 @@ async def test_logging_out_leads_only_home(browser: httpx.AsyncClient) -> None:
         assert answer.status_code == 200 and "location" not in answer.headers
 
 
+@pytest.mark.asvs("v5.0.0-11.2.2")
 async def test_keys_rotate_without_a_stop(w: World, browser: httpx.AsyncClient) -> None:
     database = w.services.database
     old = (await exchange(browser, await code_for(browser))).json()["access_token"]

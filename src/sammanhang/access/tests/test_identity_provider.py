@@ -88,6 +88,7 @@ async def callback(w: World, outside: Outside) -> tuple[httpx.AsyncClient, httpx
     return browser, await browser.get("/login/callback", params=params)
 
 
+@pytest.mark.asvs("v5.0.0-10.5.2")
 async def test_staff_are_known_by_their_hsa_id(w: World, outside: Outside) -> None:
     browser, answer = await callback(w, outside)
     assert answer.status_code == 303, answer.text
@@ -96,12 +97,14 @@ async def test_staff_are_known_by_their_hsa_id(w: World, outside: Outside) -> No
     assert len(outside.form["code_verifier"]) >= 43
 
 
+@pytest.mark.asvs("v5.0.0-10.5.2")
 async def test_residents_are_known_by_their_number(w: World, outside: Outside) -> None:
     outside.claims = {"employeeHsaId": None, "personalIdentityNumber": "19420302-2381"}
     browser, _ = await callback(w, outside)
     assert (await whoami_of(browser))["id"] == "Patient/idt-svea"
 
 
+@pytest.mark.asvs("v5.0.0-11.2.2")
 async def test_metadata_and_keys_are_kept_and_new_keys_found(w: World, outside: Outside) -> None:
     await callback(w, outside)
     await callback(w, outside)
@@ -117,6 +120,7 @@ async def test_metadata_and_keys_are_kept_and_new_keys_found(w: World, outside: 
     assert answer.status_code == 303
 
 
+@pytest.mark.asvs("v5.0.0-6.8.1", "v5.0.0-10.5.2")
 async def test_what_another_provider_calls_sub_is_no_id_of_ours(w: World, outside: Outside) -> None:
     outside.claims = {"employeeHsaId": None, "sub": "Practitioner/idt-doris"}
     browser, answer = await callback(w, outside)
@@ -125,6 +129,7 @@ async def test_what_another_provider_calls_sub_is_no_id_of_ours(w: World, outsid
     assert await whoami_of(browser) is None
 
 
+@pytest.mark.asvs("v5.0.0-10.5.1", "v5.0.0-10.5.4", "v5.0.0-9.2.1", "v5.0.0-6.8.4")
 @pytest.mark.parametrize(
     ("claims", "why"),
     [
@@ -185,6 +190,7 @@ HOW = (
 )  # fmt: skip
 
 
+@pytest.mark.asvs("v5.0.0-6.8.2", "v5.0.0-9.1.1", "v5.0.0-9.1.2", "v5.0.0-9.1.3")
 @pytest.mark.parametrize("how", HOW)
 async def test_a_forged_token_is_refused(w: World, outside: Outside, how: str) -> None:
     outside.make = lambda claims: forged(outside, how, claims)
@@ -194,6 +200,7 @@ async def test_a_forged_token_is_refused(w: World, outside: Outside, how: str) -
     assert await whoami_of(browser) is None
 
 
+@pytest.mark.asvs("v5.0.0-16.5.2")
 async def test_a_refused_code_and_a_dead_provider_are_told_apart(
     w: World, outside: Outside
 ) -> None:
@@ -207,6 +214,7 @@ async def test_a_refused_code_and_a_dead_provider_are_told_apart(
     assert "Inloggningstjänsten svarar inte" in answer.text
 
 
+@pytest.mark.asvs("v5.0.0-10.5.3", "v5.0.0-1.3.6", "v5.0.0-12.3.2")
 @pytest.mark.parametrize(
     "metadata",
     [

@@ -76,6 +76,7 @@ async def test_the_demo_client_may_do_everything(w: World) -> None:
     assert secret not in str(w.execute("SELECT c::text FROM access.client c"))
 
 
+@pytest.mark.asvs("v5.0.0-6.3.2", "v5.0.0-13.2.3", "v5.0.0-15.2.3")
 async def test_the_demo_client_exists_in_the_demo_only(empty_database: str) -> None:
     with pytest.raises(NoDemo):
         demo_client(empty_database, demo=False)
@@ -92,10 +93,12 @@ async def test_the_demo_client_exists_in_the_demo_only(empty_database: str) -> N
         await refuses(real, token)
 
 
+@pytest.mark.asvs("v5.0.0-13.2.3", "v5.0.0-11.5.1")
 async def test_two_demos_have_two_secrets(empty_database: str, w: World) -> None:
     assert demo_client(empty_database)[1] != demo_client(w.dsn)[1]
 
 
+@pytest.mark.asvs("v5.0.0-8.4.1", "v5.0.0-10.3.2")
 async def test_a_client_acts_for_its_care_provider(w: World) -> None:
     id, secret = create_client(w.dsn, "Labbsystem", ["system/Observation.read"], provider=REGION)
     form = CREDENTIALS | {"client_id": id, "client_secret": secret}
@@ -109,6 +112,7 @@ async def test_a_client_acts_for_its_care_provider(w: World) -> None:
         create_client(w.dsn, "fel", ["everything"])
 
 
+@pytest.mark.asvs("v5.0.0-10.4.11")
 async def test_only_the_scopes_one_may_have(w: World) -> None:
     id, secret = create_client(w.dsn, "Läsare", ["system/*.rs", "system/Task.cruds"])
     for scope in ("system/Patient.rs", "system/*.read", "system/Task.cud system/Patient.r"):
@@ -131,6 +135,7 @@ def test_scopes_of_both_versions_compare() -> None:
     assert not within("user/Patient.r", ["system/*.cruds"])
 
 
+@pytest.mark.asvs("v5.0.0-10.4.10", "v5.0.0-10.4.4", "v5.0.0-16.3.1")
 @pytest.mark.parametrize(
     ("form", "headers", "status", "error"),
     [
@@ -162,6 +167,7 @@ async def test_refusals_speak_oauth(
     assert w.traces("token")[-1]["outcome"] == error
 
 
+@pytest.mark.asvs("v5.0.0-15.3.7", "v5.0.0-2.2.1")
 @pytest.mark.parametrize(
     ("body", "kind", "status"),
     [
@@ -180,6 +186,7 @@ async def test_bad_forms_are_refused(w: World, body: bytes, kind: str, status: i
     assert (answer.status_code, answer.json()["error"]) == (status, "invalid_request")
 
 
+@pytest.mark.asvs("v5.0.0-6.3.1", "v5.0.0-2.4.1")
 async def test_guessing_is_shut_out(w: World) -> None:
     id, secret = create_client(w.dsn, "Gissad", ["system/*.rs"])
     for _ in range(5):
@@ -192,11 +199,13 @@ async def test_guessing_is_shut_out(w: World) -> None:
         assert (await ask(elsewhere, id, secret)).status_code == 200
 
 
+@pytest.mark.asvs("v5.0.0-6.3.1")
 async def test_trying_many_clients_is_shut_out(w: World) -> None:
     answers = [(await ask(w, f"guess-{i}", "x")).status_code for i in range(22)]
     assert answers == [401] * 20 + [429] * 2
 
 
+@pytest.mark.asvs("v5.0.0-6.3.1")
 def test_the_lock_lasts_longer_each_time_and_memory_is_bounded() -> None:
     lock = LockOut()
     for _ in range(4):
@@ -220,6 +229,7 @@ async def good_claims(w: World) -> dict[str, Any]:
     return tokens._claims(w.services.settings, "demo", "demo", "system/*.cruds")
 
 
+@pytest.mark.asvs("v5.0.0-9.2.1", "v5.0.0-9.2.3", "v5.0.0-10.3.1")
 @pytest.mark.parametrize(
     "change",
     [
@@ -236,6 +246,7 @@ async def test_a_token_with_a_wrong_claim_is_refused(w: World, change: dict[str,
     await refuses(w, await sign(w.services.database, claims, "at+jwt"))
 
 
+@pytest.mark.asvs("v5.0.0-9.1.1", "v5.0.0-9.1.2", "v5.0.0-9.1.3", "v5.0.0-9.2.2")
 async def test_forged_tokens_are_refused(w: World) -> None:
     database = w.services.database
     claims = await good_claims(w)
@@ -277,6 +288,7 @@ async def test_forged_tokens_are_refused(w: World) -> None:
     await refuses(w, id_token)
 
 
+@pytest.mark.asvs("v5.0.0-9.1.1", "v5.0.0-16.5.3")
 async def test_any_header_is_a_refusal_and_nothing_worse(w: World) -> None:
     claims = await good_claims(w)
     good = await sign(w.services.database, claims, "at+jwt")
@@ -297,6 +309,7 @@ async def test_any_header_is_a_refusal_and_nothing_worse(w: World) -> None:
                 await actor_of_bearer(w.services.database, header, w.services.settings)
 
 
+@pytest.mark.asvs("v5.0.0-9.2.1")
 async def test_a_token_expires_also_when_it_is_remembered(
     w: World, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -308,6 +321,7 @@ async def test_a_token_expires_also_when_it_is_remembered(
     await refuses(w, token)
 
 
+@pytest.mark.asvs("v5.0.0-7.4.2")
 async def test_a_revoked_token_and_a_closed_client_end(
     w: World, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -331,6 +345,7 @@ async def test_a_revoked_token_and_a_closed_client_end(
         close_client(w.dsn, "nobody")
 
 
+@pytest.mark.asvs("v5.0.0-11.2.2", "v5.0.0-9.1.3")
 async def test_a_withdrawn_key_ends_its_tokens(w: World) -> None:
     database = w.services.database
     kid = await keys.rotate(database)
@@ -357,6 +372,7 @@ async def test_memory_of_tokens_is_bounded(w: World, monkeypatch: pytest.MonkeyP
     assert len(tokens._remembered[w.services.database]) == 3
 
 
+@pytest.mark.asvs("v5.0.0-10.3.2", "v5.0.0-10.3.3")
 async def test_a_staff_token_acts_in_one_assignment(
     w: World, monkeypatch: pytest.MonkeyPatch
 ) -> None:

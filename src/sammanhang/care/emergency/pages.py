@@ -189,8 +189,13 @@ async def lifts(visit: Visit) -> Response:
 
 @page("/lifts", access="staff", methods=("POST",))
 async def answer(visit: Visit) -> Response:
-    """The block is lifted for who asked, or the request is declined; with a reason either way."""
+    """The block is lifted for who asked, or the request is declined; with a reason either way.
+
+    An identity number alone is looked for: in the body, so that it stands in no address.
+    """
     form = visit.form
+    if form.keys() == {"number"}:
+        return await _lifts(visit)
     inner = "unit" in form
     try:
         if inner:
@@ -233,7 +238,7 @@ async def _lifts(visit: Visit, wrong: str = "", about: str = "", status: int = 2
         )
     a = visit.actor.assignment
     rules = content("rules/emergency")
-    number = visit.asked("number") or visit.form.get("number", "")
+    number = visit.form.get("number", "")
     person, blocked, units = await _blocked(visit, number)
     shown = LiftsPage(
         title=_("Begäran om att häva spärr"), provider=a.provider_name if a is not None else "",

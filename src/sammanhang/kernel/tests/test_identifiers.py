@@ -106,6 +106,7 @@ def test_agrees_with_the_personnummer_library(born, serial, coordination):
     assert ids.parse(number.short(TODAY), TODAY).value == made
 
 
+@pytest.mark.asvs("v5.0.0-2.2.1")
 @given(st.text(max_size=20))
 def test_any_text_is_read_or_refused(text):
     number = ids.try_parse(text)

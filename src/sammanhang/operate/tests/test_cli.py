@@ -37,6 +37,7 @@ def clean_environment(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
 
 def test_the_commands_are_the_documented_ones() -> None:
     assert sorted(name for name, _ in ALL) == [
+        "audit follow",
         "audit verify",
         "check",
         "clients demo",
@@ -70,6 +71,7 @@ def test_a_bad_setting(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFi
     assert "SAMMANHANG_PORT is 'http'" in capsys.readouterr().err
 
 
+@pytest.mark.asvs("v5.0.0-13.3.1")
 def test_settings_in_force(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -100,6 +102,7 @@ def test_a_port_in_use(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFi
     assert not Path(".data").exists()
 
 
+@pytest.mark.asvs("v5.0.0-16.5.2")
 def test_a_database_that_does_not_answer(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -119,6 +122,7 @@ def test_a_data_folder_that_cannot_be_made(
     assert "cannot be written" in capsys.readouterr().err
 
 
+@pytest.mark.asvs("v5.0.0-13.2.3")
 def test_no_demo_client_outside_the_demo(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -51,6 +51,7 @@ def test_a_second_start_finds_its_data_and_is_quick(data_folder: Path) -> None:
         assert ask(second.dsn(), "SELECT word FROM kept") == "åäö"
 
 
+@pytest.mark.asvs("v5.0.0-13.2.2", "v5.0.0-12.3.1")
 def test_it_is_durable_private_and_off_the_network(own_database: EmbeddedDatabase) -> None:
     dsn = own_database.dsn()
     shown = {
@@ -76,6 +77,7 @@ def test_it_is_durable_private_and_off_the_network(own_database: EmbeddedDatabas
     )
 
 
+@pytest.mark.asvs("v5.0.0-13.2.2")
 @as_root
 def test_as_root_it_runs_as_somebody_else(own_database: EmbeddedDatabase) -> None:
     assert Path(f"/proc/{own_database.pid}").stat().st_uid != 0

@@ -21,6 +21,7 @@ def locked(name: str) -> str:
     return (REQUIREMENTS / name).read_text(encoding="utf-8")
 
 
+@pytest.mark.asvs("v5.0.0-15.1.2")
 @pytest.mark.parametrize("name", ["base", "dev", "bootstrap", "node"])
 def test_every_requirement_is_locked_with_hashes(name: str) -> None:
     lock = locked(f"{name}.txt")
@@ -43,6 +44,7 @@ def test_no_lock_names_a_registry() -> None:
         assert not re.search(r"https?://(?!github\.com/sponsors/)", text), path
 
 
+@pytest.mark.asvs("v5.0.0-15.1.2")
 def test_npm_packages_are_pinned_exactly() -> None:
     package = json.loads((ROOT / "package.json").read_text(encoding="utf-8"))
     versions = {**package["dependencies"], **package["devDependencies"]}
@@ -53,6 +55,7 @@ def test_npm_packages_are_pinned_exactly() -> None:
         assert lock["packages"][f"node_modules/{name}"]["integrity"].startswith("sha512-")
 
 
+@pytest.mark.asvs("v5.0.0-15.1.2")
 def test_every_direct_dependency_has_its_reason() -> None:
     page = (ROOT / "docs" / "dependencies.md").read_text(encoding="utf-8")
     named = {row.split(" ")[0] for row in re.findall(r"^\| (\S+.*?) \|", page, re.MULTILINE)}

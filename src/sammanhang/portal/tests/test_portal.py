@@ -1,5 +1,7 @@
 """A resident's own page, in plain words."""
 
+import pytest
+
 
 async def test_svea_sees_what_happens_next_and_her_own_record(as_):
     svea = await as_("Svea Andersson", kind="resident")
@@ -18,6 +20,7 @@ async def test_svea_sees_what_happens_next_and_her_own_record(as_):
     assert svea.queries <= 12
 
 
+@pytest.mark.asvs("v5.0.0-8.2.1")
 async def test_a_resident_opens_no_page_of_staff(as_):
     svea = await as_("Svea Andersson", kind="resident")
     for address in ("/patients", "/patients/svea-andersson", "/patients/bertil-holm", "/command"):
@@ -26,11 +29,13 @@ async def test_a_resident_opens_no_page_of_staff(as_):
         assert "Bertil" not in page.text
 
 
+@pytest.mark.asvs("v5.0.0-8.2.1")
 async def test_staff_have_no_residents_page(as_):
     amira = await as_("Amira Haddad", "Centrum")
     assert (await amira.get("/me")).status_code == 404
 
 
+@pytest.mark.asvs("v5.0.0-8.2.2")
 async def test_a_father_reads_his_childs_record_and_nobody_elses(as_):
     jonas = await as_("Jonas Lindgren", kind="resident")
     page = await jonas.get("/me")

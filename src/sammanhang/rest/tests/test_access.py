@@ -83,6 +83,7 @@ async def known(fhir: Api) -> Api:
     return fhir
 
 
+@pytest.mark.asvs("v5.0.0-8.4.1", "v5.0.0-8.2.2")
 async def test_a_nurse_of_the_town_is_refused_a_patient_of_the_region(known: Api) -> None:
     nurse = known.as_("nurse")
     for path in (
@@ -140,6 +141,7 @@ async def test_own_data_are_seen_and_others_only_with_consent_and_relation(known
         await known.delete("Consent/outer")
 
 
+@pytest.mark.asvs("v5.0.0-8.2.2")
 async def test_an_inner_block_hides_rows_on_every_way_to_them(known: Api) -> None:
     doctor = known.as_("doctor")
     assert (await doctor.get("Observation?patient=carl")).ids == ["carl-h"]
@@ -160,6 +162,7 @@ async def test_an_inner_block_hides_rows_on_every_way_to_them(known: Api) -> Non
     assert (await known.get(f"{query}&has-member.code=acc")).ids != []
 
 
+@pytest.mark.asvs("v5.0.0-10.3.4", "v5.0.0-6.3.3")
 async def test_a_low_level_of_assurance_opens_nothing(known: Api) -> None:
     low = known.as_("loa2")
     for path in (
@@ -175,11 +178,13 @@ async def test_a_low_level_of_assurance_opens_nothing(known: Api) -> None:
     assert (await low.post("Observation", observation(subject="Patient/ann"))).status == 403
 
 
+@pytest.mark.asvs("v5.0.0-8.2.1")
 async def test_a_role_outside_health_care_opens_nothing(known: Api) -> None:
     reply = await known.as_("officer").get("Observation?patient=ann")
     assert reply.status == 403 and "R16" in reply.words
 
 
+@pytest.mark.asvs("v5.0.0-8.4.1")
 async def test_a_client_of_one_provider_sees_that_providers_data(known: Api) -> None:
     town, region = known.as_("town-client"), known.as_("region-client")
     assert sorted(await town.search("Observation?code=acc")) == ["ann-r", "ann-t", "carl-t"]
@@ -201,6 +206,7 @@ async def test_a_client_of_one_provider_sees_that_providers_data(known: Api) -> 
     assert reply.ids == ["carl-t"] and reply.included == []
 
 
+@pytest.mark.asvs("v5.0.0-8.2.2")
 async def test_a_resident_reads_their_own_record_and_nobody_elses(known: Api) -> None:
     me = known.as_("resident")
     assert sorted((await me.get("Observation?patient=ann")).ids) == [
@@ -229,6 +235,7 @@ async def test_a_resident_reads_their_own_record_and_nobody_elses(known: Api) ->
     assert (await me.post("Observation", observation(subject="Patient/ann"))).status == 403
 
 
+@pytest.mark.asvs("v5.0.0-15.3.3", "v5.0.0-8.4.1")
 async def test_staff_write_in_their_own_name_and_never_over_another_provider(known: Api) -> None:
     nurse, doctor = known.as_("nurse"), known.as_("doctor")
     made = await nurse.post(
@@ -263,6 +270,7 @@ async def test_staff_write_in_their_own_name_and_never_over_another_provider(kno
     assert (await doctor.delete(f"Observation/{mine}")).status in (204, 404)
 
 
+@pytest.mark.asvs("v5.0.0-15.3.3")
 async def test_a_client_may_not_take_over_or_change_the_register(known: Api) -> None:
     town = known.as_("town-client")
     assert (await town.put("Patient/ann", patient("ann"))).status == 403
@@ -275,6 +283,7 @@ async def test_a_client_may_not_take_over_or_change_the_register(known: Api) -> 
     ).status == 403
 
 
+@pytest.mark.asvs("v5.0.0-10.3.2", "v5.0.0-8.2.1")
 async def test_scopes_limit_every_way_to_a_type(known: Api) -> None:
     only = known.as_("observations")
     assert (await only.get("Observation/ann-h")).status == 200
@@ -315,6 +324,7 @@ async def answers(api: Api) -> dict[str, Any]:
     return found
 
 
+@pytest.mark.asvs("v5.0.0-8.3.1", "v5.0.0-13.2.2")
 @pytest.mark.parametrize(
     "who",
     ["nurse", "doctor", "clinic", "town-client", "region-client", "resident", "loa2", "officer"],

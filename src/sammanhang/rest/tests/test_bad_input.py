@@ -82,6 +82,7 @@ BAD: dict[str, bytes] = {
 }  # fmt: skip
 
 
+@pytest.mark.asvs("v5.0.0-2.2.1", "v5.0.0-2.2.2", "v5.0.0-15.3.5", "v5.0.0-1.5.2", "v5.0.0-15.2.2")
 @pytest.mark.parametrize("what", BAD)
 async def test_a_bad_body_is_refused_in_words_and_nothing_is_written(fhir: Api, what: str) -> None:
     dsn = fhir.services.database.dsn
@@ -101,6 +102,7 @@ async def test_a_bad_body_is_refused_in_words_and_nothing_is_written(fhir: Api, 
     assert counted(dsn) == before
 
 
+@pytest.mark.asvs("v5.0.0-1.3.3")
 async def test_long_strings_are_stored_and_found_or_refused_never_half(fhir: Api) -> None:
     dsn = fhir.services.database.dsn
     for text in ("x" * 10_000_000, "é" * 1500, "x y " * 20_000):
@@ -113,6 +115,7 @@ async def test_long_strings_are_stored_and_found_or_refused_never_half(fhir: Api
             assert counted(dsn) == before
 
 
+@pytest.mark.asvs("v5.0.0-5.2.1")
 async def test_a_body_over_the_limit_is_refused_before_it_is_read(module_database: str) -> None:
     async with api(module_database, max_body_bytes=10_000) as fhir:
         big = json.dumps(patient(family="x" * 20_000)).encode()
@@ -125,6 +128,7 @@ async def test_a_body_over_the_limit_is_refused_before_it_is_read(module_databas
         ).status == 413
 
 
+@pytest.mark.asvs("v5.0.0-5.3.2", "v5.0.0-16.5.1")
 @pytest.mark.parametrize(
     "path",
     [
@@ -155,6 +159,7 @@ async def test_an_odd_but_lawful_id_is_an_id(fhir: Api) -> None:
         assert (await fhir.get(f"Patient?_id={id}")).ids == [id]
 
 
+@pytest.mark.asvs("v5.0.0-1.4.2")
 @pytest.mark.parametrize(
     "date",
     [
@@ -184,6 +189,7 @@ async def test_a_long_text_of_many_bytes_can_be_stored(fhir: Api) -> None:
     assert reply.json["id"] in (await fhir.get(f"Patient?family={text[:40]}")).ids
 
 
+@pytest.mark.asvs("v5.0.0-1.2.3", "v5.0.0-1.2.4")
 async def test_strange_letters_in_text_are_only_text(fhir: Api) -> None:
     for text in (
         "'; DROP TABLE store.resource; --",
@@ -206,6 +212,7 @@ async def test_strange_letters_in_text_are_only_text(fhir: Api) -> None:
     assert made.status == 200, made
 
 
+@pytest.mark.asvs("v5.0.0-16.5.1")
 async def test_broken_headers_are_no_error_of_ours(fhir: Api) -> None:
     await fhir.put("Patient/h", patient("h"))
     for headers in (

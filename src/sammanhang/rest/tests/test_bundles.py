@@ -182,6 +182,7 @@ async def test_a_conditional_update_keeps_the_id_its_body_names(fhir: Api) -> No
 GOOD = entry("PUT", "Patient/all-or-nothing", patient("all-or-nothing"))
 
 
+@pytest.mark.asvs("v5.0.0-2.3.3")
 @pytest.mark.parametrize(
     ("bad", "status", "at"),
     [
@@ -253,6 +254,7 @@ async def test_entries_of_a_batch_stand_alone(fhir: Api) -> None:
     assert made[3]["response"]["location"].startswith(f"{BASE}/Patient/")
 
 
+@pytest.mark.asvs("v5.0.0-15.2.2", "v5.0.0-2.3.2")
 async def test_too_many_entries_are_refused_and_nothing_is_stored(module_database: str) -> None:
     async with api(module_database, max_bundle_entries=5) as fhir:
         entries = [entry("PUT", f"Patient/many{i}", patient(f"many{i}")) for i in range(6)]

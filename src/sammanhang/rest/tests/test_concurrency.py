@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import asyncio
 
+import pytest
+
 from sammanhang.access.audit import verify
 
 from .api import Api, api, bundle, entry, observation, patient
@@ -11,6 +13,7 @@ from .api import Api, api, bundle, entry, observation, patient
 MANY = 20
 
 
+@pytest.mark.asvs("v5.0.0-2.3.4")
 async def test_of_parallel_writers_with_if_match_exactly_one_wins_each_version(fhir: Api) -> None:
     await fhir.put("Patient/race", patient("race", "v1"))
     for version in range(1, 4):
@@ -57,6 +60,7 @@ async def test_parallel_patches_are_all_there(fhir: Api) -> None:
     assert found == {"x", *(f"p{i}" for i in range(MANY))}
 
 
+@pytest.mark.asvs("v5.0.0-2.3.4")
 async def test_parallel_conditional_creates_make_one(fhir: Api) -> None:
     body = patient(identifier=[{"system": "http://one", "value": "1"}])
     replies = await asyncio.gather(

@@ -26,6 +26,7 @@ async def test_a_created_resource_can_be_read_with_its_version(fhir: Api) -> Non
     assert read.headers["content-type"].startswith("application/fhir+json")
 
 
+@pytest.mark.asvs("v5.0.0-15.3.3")
 async def test_an_id_in_a_created_body_is_not_used(fhir: Api) -> None:
     made = await fhir.post("Patient", patient("mine"))
     assert made.status == 201
@@ -143,6 +144,7 @@ async def test_a_history_refuses_what_it_does_not_understand(fhir: Api, query: s
         assert reply.status == 400, reply
 
 
+@pytest.mark.asvs("v5.0.0-1.4.2")
 async def test_numbers_beyond_the_database_are_no_error_of_ours(fhir: Api) -> None:
     await fhir.put("Patient/big", patient("big"))
     for path in ("Patient/big/_history", "Patient/_history", "Patient/big/$everything"):
@@ -169,6 +171,7 @@ async def test_an_unchanged_resource_is_not_sent_again(fhir: Api) -> None:
     assert (await fhir.get("Patient/same", if_modified_since="nonsense")).status == 200
 
 
+@pytest.mark.asvs("v5.0.0-2.3.4")
 async def test_if_match_guards_against_lost_updates(fhir: Api) -> None:
     await fhir.put("Patient/guard", patient("guard"))
     assert (await fhir.put("Patient/guard", patient("guard"), if_match='W/"1"')).status == 200
@@ -254,6 +257,7 @@ async def test_head_answers_as_get_without_a_body(fhir: Api) -> None:
         assert int(reply.headers["content-length"]) > 0
 
 
+@pytest.mark.asvs("v5.0.0-3.5.3")
 @pytest.mark.parametrize(
     ("method", "path"),
     [
@@ -277,6 +281,7 @@ async def test_an_unknown_method_is_not_implemented(fhir: Api) -> None:
     assert (await fhir.ask("BREW", "Patient")).status == 501
 
 
+@pytest.mark.asvs("v5.0.0-1.5.1")
 async def test_xml_is_refused_in_words(fhir: Api) -> None:
     await fhir.put("Patient/xml", patient("xml"))
     xml = {"accept": "application/fhir+xml"}
@@ -310,6 +315,7 @@ async def test_format_and_accept_take_every_name_of_json(fhir: Api) -> None:
         assert (await fhir.get("Patient/json", accept=a)).status == 200
 
 
+@pytest.mark.asvs("v5.0.0-3.5.2")
 @pytest.mark.parametrize("kind", ["text/plain", "text/html", "", "application/x-ndjson"])
 async def test_a_body_of_another_kind_is_a_415(fhir: Api, kind: str) -> None:
     reply = await fhir.ask(
@@ -318,6 +324,7 @@ async def test_a_body_of_another_kind_is_a_415(fhir: Api, kind: str) -> None:
     assert reply.status == 415, reply
 
 
+@pytest.mark.asvs("v5.0.0-13.4.5", "v5.0.0-8.2.1", "v5.0.0-3.5.2")
 async def test_without_a_token_everything_but_the_open_documents_is_401(fhir: Api) -> None:
     nobody = fhir.as_("nobody")
     for path in ("Patient", "Patient/x", "_history", "Patient/x/$everything", ""):
@@ -335,6 +342,7 @@ async def test_errors_come_in_the_language_asked_for(fhir: Api) -> None:
     assert "is not here" in english.json["issue"][0]["details"]["text"]
 
 
+@pytest.mark.asvs("v5.0.0-15.3.1")
 async def test_summary_and_elements_send_less_and_say_so(fhir: Api) -> None:
     await fhir.put(
         "Observation/less",

@@ -58,6 +58,7 @@ async def test_a_failed_test_changes_nothing(fhir: Api) -> None:
     assert (await fhir.get("Patient/jt")).headers["etag"] == 'W/"1"'
 
 
+@pytest.mark.asvs("v5.0.0-15.3.3", "v5.0.0-2.2.3")
 async def test_a_patch_may_not_make_an_invalid_resource_or_change_its_identity(fhir: Api) -> None:
     await fhir.put("Patient/ji", patient("ji"))
     for path, value in (
@@ -112,6 +113,7 @@ async def test_a_malformed_json_patch_is_refused_clearly(fhir: Api, body: bytes)
     assert reply.json["issue"][0]["details"]["text"]
 
 
+@pytest.mark.asvs("v5.0.0-15.2.2")
 async def test_copies_of_copies_cannot_fill_the_memory(fhir: Api) -> None:
     await fhir.put("Patient/bomb", patient("bomb"))
     patch = [{"op": "copy", "from": "", "path": f"/x{i}"} for i in range(60)]
@@ -156,6 +158,7 @@ async def test_a_fhirpath_patch_adds_inserts_replaces_moves_and_deletes(fhir: Ap
     assert reply.json["birthDate"] == "1930-01-01"
 
 
+@pytest.mark.asvs("v5.0.0-2.2.1")
 @pytest.mark.parametrize(
     "bad",
     [

@@ -66,6 +66,7 @@ PATHS = [
 ]  # fmt: skip
 
 
+@pytest.mark.asvs("v5.0.0-8.2.3", "v5.0.0-15.3.1")
 @pytest.mark.parametrize("path", PATHS)
 @pytest.mark.parametrize("who", ["doctor", "region-client"])
 async def test_answers_do_not_tell_who_or_where(known: Api, who: str, path: str) -> None:
@@ -81,6 +82,7 @@ async def test_answers_do_not_tell_who_or_where(known: Api, who: str, path: str)
     assert "Gömdsson" in whole or "Gömdmor" in whole or "_summary" in path
 
 
+@pytest.mark.asvs("v5.0.0-8.2.3")
 async def test_a_batch_masks_too(known: Api) -> None:
     asked = bundle("batch", entry("GET", "Patient/gomd"), entry("GET", "Patient?_id=gomd"))
     reply = await known.as_("doctor").post("", asked)
@@ -89,6 +91,7 @@ async def test_a_batch_masks_too(known: Api) -> None:
     assert not [s for s in SECRET if s in json.dumps(found, ensure_ascii=False)]
 
 
+@pytest.mark.asvs("v5.0.0-8.2.3")
 @pytest.mark.parametrize(
     "query",
     [

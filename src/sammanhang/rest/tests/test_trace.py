@@ -13,6 +13,7 @@ from sammanhang.access.audit import seal, verify
 from .api import Api, api, audit_entries, bundle, entry, observation, patient
 
 
+@pytest.mark.asvs("v5.0.0-16.2.1", "v5.0.0-16.3.2")
 async def test_every_interaction_leaves_its_entry(fresh: Api) -> None:
     dsn = fresh.services.database.dsn
     seen = 0
@@ -109,6 +110,7 @@ TAMPERING = {
 }  # fmt: skip
 
 
+@pytest.mark.asvs("v5.0.0-16.4.2")
 @pytest.mark.parametrize("what", TAMPERING)
 @pytest.mark.parametrize("row", [0, 5, 11])
 async def test_a_changed_row_is_found_and_named(traced: str, what: str, row: int) -> None:
@@ -122,6 +124,7 @@ async def test_a_changed_row_is_found_and_named(traced: str, what: str, row: int
     assert any(f"Chain {chain}" in f and str(seq) in f for f in report.faults), report.faults
 
 
+@pytest.mark.asvs("v5.0.0-16.4.2")
 async def test_rows_that_change_places_are_found(traced: str) -> None:
     with psycopg.connect(traced) as connection:
         chain, seq = connection.execute(
@@ -135,6 +138,7 @@ async def test_rows_that_change_places_are_found(traced: str) -> None:
     assert any(f"Chain {chain}, block {seq}" in f for f in report.faults), report.faults
 
 
+@pytest.mark.asvs("v5.0.0-16.4.2")
 @pytest.mark.parametrize(
     "deed",
     [
@@ -152,6 +156,7 @@ async def test_ends_chains_and_seals_cannot_go_unseen(traced: str, deed: str) ->
     assert not verify(traced).ok
 
 
+@pytest.mark.asvs("v5.0.0-16.5.3", "v5.0.0-16.5.2")
 async def test_an_answer_whose_trace_cannot_be_kept_does_not_leave(fresh: Api) -> None:
     await fresh.put("Patient/t", patient("t"))
     with psycopg.connect(fresh.services.database.dsn, autocommit=True) as connection:

@@ -259,6 +259,7 @@ async def test_letters_not_percent_encoded_are_read_as_utf8(known: Api) -> None:
         sent.clear()
 
 
+@pytest.mark.asvs("v5.0.0-15.2.2", "v5.0.0-4.3.1")
 async def test_a_search_that_takes_too_long_is_stopped(known: Api, monkeypatch: Any) -> None:
     from sammanhang.rest import search as module
 

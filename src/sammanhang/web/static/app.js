@@ -36,7 +36,7 @@
     });
     document.addEventListener("htmx:afterSwap", (event) => {
       if (event.target.id !== "command-list") return;
-      input.dataset.for = new URL(event.detail.xhr.responseURL).searchParams.get("q") ?? "";
+      input.dataset.for = event.detail.requestConfig.parameters.q ?? "";
       mark(options()[0]);
       if (input.dataset.go && input.dataset.for === input.value) { delete input.dataset.go; options()[0]?.click(); }
     });

@@ -21,6 +21,7 @@ async def other(services) -> httpx.AsyncClient:
     return client
 
 
+@pytest.mark.asvs("v5.0.0-7.5.2", "v5.0.0-7.4.1")
 async def test_a_session_elsewhere_is_seen_and_ended(as_, services):
     karin = await as_("Karin Ek")
     away, further = await other(services), await other(services)
@@ -41,6 +42,7 @@ async def test_a_session_elsewhere_is_seen_and_ended(as_, services):
     assert 'value="others"' not in page.text
 
 
+@pytest.mark.asvs("v5.0.0-8.2.2")
 async def test_nobody_ends_the_sessions_of_others(as_, services):
     first, second = await other(services), await other(services)
     listed = (await first.get("/sessions")).text.split('name="session" value="')[1].split('"')[0]

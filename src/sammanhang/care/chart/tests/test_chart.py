@@ -97,6 +97,7 @@ async def test_what_is_blocked_is_said_with_the_way_forward(as_):
     assert "R8" in way.text
 
 
+@pytest.mark.asvs("v5.0.0-8.2.2", "v5.0.0-2.3.1")
 async def test_a_stranger_is_refused_gives_a_reason_and_comes_in(as_):
     amira = await as_("Amira Haddad", "Centrum")
     refused = await amira.get("/patients/greta-lindgren/results")
@@ -110,6 +111,7 @@ async def test_a_stranger_is_refused_gives_a_reason_and_comes_in(as_):
     assert "Greta" in opened.text
 
 
+@pytest.mark.asvs("v5.0.0-3.5.1")
 async def test_a_reason_without_the_forms_token_opens_nothing(as_):
     amira = await as_("Amira Haddad", "Centrum")
     answer = await amira.client.post(
@@ -118,6 +120,7 @@ async def test_a_reason_without_the_forms_token_opens_nothing(as_):
     assert answer.status_code == 403
 
 
+@pytest.mark.asvs("v5.0.0-3.7.2")
 async def test_a_reason_leads_only_into_the_record_it_was_given_for(as_):
     amira = await as_("Amira Haddad", "Centrum")
     refused = await amira.get("/patients/jonas-lindgren")
@@ -127,6 +130,7 @@ async def test_a_reason_leads_only_into_the_record_it_was_given_for(as_):
     assert opened.url.path == "/patients/jonas-lindgren"
 
 
+@pytest.mark.asvs("v5.0.0-8.2.2", "v5.0.0-16.5.1")
 async def test_an_absent_patient_looks_like_a_strangers(as_):
     amira = await as_("Amira Haddad", "Centrum")
     page = await amira.get("/patients/no-such-person")
@@ -134,6 +138,7 @@ async def test_an_absent_patient_looks_like_a_strangers(as_):
     assert "R7" in page.text
 
 
+@pytest.mark.asvs("v5.0.0-1.3.1", "v5.0.0-1.3.5", "v5.0.0-3.2.2")
 async def test_notes_are_read_as_text(as_):
     amira = await as_("Amira Haddad", "Centrum")
     page = await amira.get(f"{SVEA}/documents")

@@ -1,0 +1,173 @@
+"""`python -m tests.asvs` writes docs/reference/asvs.md from the annotations on tests and requirements.toml.
+
+The tests are not run and not imported: their source is read (`@pytest.mark.asvs("v5.0.0-7.2.4")` on a
+function, or in a module's `pytestmark`).
+"""
+
+from __future__ import annotations
+
+import ast
+import tomllib
+from collections import Counter
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+
+ROOT = Path(__file__).parents[2]
+REQUIREMENTS = Path(__file__).parent / "requirements.toml"
+PAGE = ROOT / "docs" / "reference" / "asvs.md"
+EDITION = "v5.0.0-"
+REASONS = {"by_design": "By design", "not_applicable": "Does not apply", "open": "Open"}
+
+
+@dataclass(frozen=True, slots=True)
+class Shown:
+    """A test that shows a requirement to be met: its file under the root, and its name."""
+
+    file: str
+    name: str
+
+
+@dataclass(slots=True)
+class Requirement:
+    """One requirement: its number and level, our summary, why it has no test, and the tests it has."""
+
+    number: str
+    level: int
+    says: str
+    reasons: dict[str, str]
+    tests: list[Shown] = field(default_factory=list)
+
+    @property
+    def state(self) -> str:
+        """How it stands: open, tested, by_design, not_applicable, or empty when nobody has said."""
+        if "open" in self.reasons:
+            return "open"
+        if self.tests:
+            return "tested"
+        return next(iter(self.reasons), "")
+
+
+@dataclass(slots=True)
+class Chapter:
+    """A chapter of the standard."""
+
+    key: str
+    name: str
+    requirements: list[Requirement]
+
+
+def chapters(file: Path = REQUIREMENTS) -> list[Chapter]:
+    """The standard's chapters as requirements.toml has them, without tests yet."""
+    found = []
+    for key, table in tomllib.loads(file.read_text("utf-8")).items():
+        name = table.pop("name")
+        found.append(Chapter(key, name, [_requirement(n, row) for n, row in table.items()]))
+    return found
+
+
+def _requirement(number: str, row: dict[str, str | int]) -> Requirement:
+    level, says = int(row["level"]), str(row["says"])
+    reasons = {k: str(v) for k, v in row.items() if k not in ("level", "says")}
+    return Requirement(number, level, says, reasons)
+
+
+def annotations(root: Path = ROOT) -> Iterator[tuple[str, Shown]]:
+    """Every (number, test) annotated in a test file, in order of file and line."""
+    for folder in (root / "src", root / "tests"):
+        for path in sorted(folder.rglob("test_*.py")):
+            text = path.read_text("utf-8")
+            if "asvs(" in text:
+                yield from _in_module(ast.parse(text), str(path.relative_to(root)))
+
+
+def _in_module(module: ast.Module, file: str) -> Iterator[tuple[str, Shown]]:
+    everywhere: list[str] = []
+    for node in module.body:
+        if isinstance(node, ast.Assign) and any(
+            isinstance(t, ast.Name) and t.id == "pytestmark" for t in node.targets
+        ):
+            everywhere = [n for call in ast.walk(node.value) for n in _numbers(call)]
+    for node in ast.walk(module):
+        if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef) and node.name.startswith(
+            "test_"
+        ):
+            own = [n for mark in node.decorator_list for n in _numbers(mark)]
+            for number in [*everywhere, *own]:
+                yield number, Shown(file, node.name)
+
+
+def _numbers(node: ast.AST) -> list[str]:
+    """What stands in `pytest.mark.asvs(…)`; nothing for any other node."""
+    if not (isinstance(node, ast.Call) and ast.unparse(node.func) == "pytest.mark.asvs"):
+        return []
+    return [a.value for a in node.args if isinstance(a, ast.Constant) and isinstance(a.value, str)]
+
+
+def verified() -> tuple[list[Chapter], list[str]]:
+    """The chapters with their tests, and every fault in sentences: unknown numbers, nothing said."""
+    found = chapters()
+    known = {EDITION + r.number: r for chapter in found for r in chapter.requirements}
+    faults = []
+    for number, test in annotations():
+        if number in known:
+            known[number].tests.append(test)
+        else:
+            faults.append(f"{test.file} {test.name}: ASVS 5.0.0 has no L1 or L2 number {number!r}.")
+    for number, r in known.items():
+        if unknown := r.reasons.keys() - REASONS.keys():
+            faults.append(f"{number}: {sorted(unknown)} is no kind of reason.")
+        elif not r.state:
+            faults.append(f"{number} ({r.says}) has neither a test nor a reason.")
+        elif r.tests and "not_applicable" in r.reasons:
+            faults.append(f"{number} does not apply, and {r.tests[0].name} says that it is met.")
+    return found, faults
+
+
+def page() -> str:
+    """The page."""
+    found, _ = verified()
+    every = [r for chapter in found for r in chapter.requirements]
+    lines = [
+        "# OWASP ASVS 5.0.0, levels 1 and 2",
+        "",
+        "<!-- Generated by `python -m tests.asvs`; do not edit. -->",
+        "",
+        "How each requirement of the OWASP Application Security Verification Standard 5.0.0 is met. Numbers",
+        "and levels are the standard's; the words are our own summaries, to be read beside the standard",
+        "itself (owasp.org, project ASVS; licensed CC BY-SA 4.0). *Tested* means that the tests named show",
+        "it and run before every landing; *by design* says where to look; *open* says what is missing.",
+        "",
+        "| Level | Requirements | Tested | By design | Does not apply | Open |",
+        "|---|---|---|---|---|---|",
+    ]
+    for name, some in (
+        ("1", [r for r in every if r.level == 1]),
+        ("2", [r for r in every if r.level == 2]),
+        ("both", every),
+    ):
+        n = Counter(r.state for r in some)
+        figures = [len(some), n["tested"], n["by_design"], n["not_applicable"], n["open"]]
+        lines.append(f"| {name} | " + " | ".join(map(str, figures)) + " |")
+    for chapter in found:
+        lines += ["", f"## {chapter.key} {chapter.name}", ""]
+        if all(r.state == "not_applicable" for r in chapter.requirements):
+            reason = chapter.requirements[0].reasons["not_applicable"]
+            numbers = ", ".join(r.number for r in chapter.requirements)
+            lines.append(f"Does not apply: {reason} ({numbers}).")
+            continue
+        lines += ["| Number | Level | What | How |", "|---|---|---|---|"]
+        lines += [
+            f"| {r.number} | {r.level} | {r.says} | {_how(r)} |" for r in chapter.requirements
+        ]
+    return "\n".join(lines) + "\n"
+
+
+def _how(r: Requirement) -> str:
+    parts = [f"{REASONS[kind]}: {why}." for kind, why in _ended(r.reasons)]
+    tests = [f"[{t.name.removeprefix('test_')}](../../{t.file})" for t in dict.fromkeys(r.tests)]
+    return " ".join([*parts, *([", ".join(tests)] if tests else [])])
+
+
+def _ended(reasons: dict[str, str]) -> list[tuple[str, str]]:
+    return [(kind, why.rstrip(".").replace("|", "\\|")) for kind, why in reasons.items()]
