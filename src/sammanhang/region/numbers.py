@@ -32,6 +32,8 @@ TAKEN = frozenset({
     "194906302387",  # Ingrid Lund
     "194203022381",  # Svea Karlsson
     "193501192391",  # Olle Nyström
+    "196804019807",  # Helena Lund
+    "197108239810",  # Oskar Nyström
 })  # fmt: skip
 
 

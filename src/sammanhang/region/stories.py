@@ -102,6 +102,11 @@ def cast() -> dict[str, Resident]:
                street="Källgatan 5", phone="033-000 00 24"),
         person("olle-nystrom", "Olle", "Nyström", date(1935, 1, 19), "239", place=0, number=8,
                street="Kvarngatan 2 lgh 1301", phone="033-000 00 25"),
+        # staff who are residents: `number` in content/region/staff
+        person("helena-lund", "Helena", "Lund", date(1968, 4, 1), "980", place=0, number=9,
+               street="Nygatan 31 lgh 1001", phone="070-000 00 61"),
+        person("oskar-nystrom", "Oskar", "Nyström", date(1971, 8, 23), "981", place=0, number=10,
+               street="Skolgatan 14 lgh 1102", phone="070-000 00 62", centre="Vårdcentralen Trandared"),
     )  # fmt: skip
     by_id = {who.id: who for who in everyone}
     by_id["greta-lindgren"].guardians = [by_id["sara-lindgren"], by_id["jonas-lindgren"]]
@@ -134,6 +139,10 @@ def _stories(seed: int, size: int, today: date) -> Iterator[Any]:
     yield from neighbour(
         stage, people_["olle-nystrom"], ["diabetes2", "hypertoni", "njursvikt", "horsel"]
     )
+    for id in ("helena-lund", "oskar-nystrom"):
+        chart = start(stage, people_[id])
+        live(chart, people_[id])
+        yield from chart.out
 
 
 def start(stage: Stage, who: Resident) -> Chart:
