@@ -15,7 +15,7 @@ _HEAD = """# Access rules
 
 Generated from `src/sammanhang/access/rules/` by `python -m sammanhang.access.reference`; a test
 compares. The numbers are those of the domain dossier. Rules that wait for a capability that does not
-exist yet (R30–R33 and R36–R40) come with it.
+exist yet (R30–R33 and R37–R40) come with it.
 
 A rule sees the actor (who, in which assignment, at which level of assurance) and the facts
 (who holds data on the patient, care relation, declared reason or emergency, consents, blocks, lifted
@@ -42,6 +42,8 @@ security repeats it for the application's reading role (`store/migrations/0001_p
 | R22, R27 | rows labelled `not-to-patient` are left out for the patient and guardians, `not-to-guardian` for guardians |
 | R29 | who has protected identity is masked, and not found by what is masked |
 | R34 | every opening, read, search, write and refusal leaves an entry, durable before the answer |
+| R35 | residents see who has been in their record, by unit and day, and can ask about it |
+| R36 | what is worth a look in the trace is reviewed by a log reviewer of the same care provider, never by who did it: [log review](../explanation/log-review.md) |
 
 What is absent and what is forbidden look the same: a resource asked for by id answers 404 in both
 cases; a record asked for by patient answers 403 with the rule, also when there is no such patient.

@@ -136,6 +136,12 @@ class Settings:
     session_hours: int = _row(
         12, "Hours after log-in when a session ends whatever happens.", least=1, most=24
     )
+    review_seconds: float = _row(
+        60.0,
+        "How often the server goes through what is new in the trace for log review, in seconds; 0 never "
+        "(then run `sammanhang access review --find` as often as the care provider has decided).",
+        least=0,
+    )
     log_level: str = _row(
         "info",
         "How much the server says in its log.",

@@ -22,6 +22,7 @@ TEMPLATES = {
     "web": HERE / "templates",
     "chart": HERE.parent / "care" / "chart" / "templates",
     "emergency": HERE.parent / "care" / "emergency" / "templates",
+    "review": HERE.parent / "care" / "review" / "templates",
     "portal": HERE.parent / "portal" / "templates",
 }
 THEMES = ("auto", "light", "dark")
@@ -37,6 +38,8 @@ class Place:
 
 
 PLACES = (Place(N_("Start"), "/", "s"), Place(N_("Patienter"), "/patients", "p"))
+REVIEW = Place(N_("Loggranskning"), "/review", "")
+CHECKS = Place(N_("Loggkontroller"), "/review/figures", "")
 
 
 @dataclass(frozen=True, slots=True)
@@ -111,10 +114,14 @@ def shell_of(visit: Visit | None) -> Shell:
 
 
 def _places(actor: Actor) -> tuple[Place, ...]:
-    """The main menu of a role: without record rights there are no patients in it."""
+    """The main menu of a role: without record rights there are no patients in it; log reviewers have
+    their queue, heads of operations the figures of their unit's checks (R36)."""
     role = actor.assignment.role if actor.assignment is not None else ""
-    known = content("rules/roles")["roles"].get(role)
-    return PLACES if known is not None and known["read"] else PLACES[:1]
+    known = content("rules/roles")["roles"].get(role, {})
+    places = PLACES if known.get("read") else PLACES[:1]
+    if known.get("reviews"):
+        return (*places, REVIEW)
+    return (*places, CHECKS) if role in content("rules/log_review")["figures_roles"] else places
 
 
 def _token(session: Any) -> str:

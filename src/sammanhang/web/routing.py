@@ -46,7 +46,11 @@ SLICES = (
     "sammanhang.web.find",
     "sammanhang.care.chart.pages",
     "sammanhang.care.emergency.pages",
+    "sammanhang.care.review.pages",
+    "sammanhang.care.review.figures",
+    "sammanhang.care.review.public",
     "sammanhang.portal.pages",
+    "sammanhang.portal.log",
     "sammanhang.portal.rights",
 )
 
