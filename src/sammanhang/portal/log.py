@@ -222,6 +222,8 @@ def _sentence(a: Access) -> str:
 
 
 def _who(a: Access) -> str:
+    if a.actor.startswith("Patient/"):
+        return _("Din vårdnadshavare")
     place = a.unit
     if a.provider and a.provider not in (a.unit, ""):
         place = f"{a.unit}, {a.provider}," if a.unit else a.provider

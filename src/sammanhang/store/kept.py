@@ -24,7 +24,7 @@ ACCESS: tuple[tuple[str, str, str | None], ...] = (
     ("review_step", "id, review_case, at, actor, name, kind, outcome, measures, said", "id"),
     ("review_draw", "provider, day, seed, made, closed", "provider, day"),
     ("public_person", "id, provider, patient, reason, until, added, added_by, removed, removed_by", "id"),
-    ("review_run", "day, runs, entries, cases, ended", "day"),
+    ("review_run", "day, entries, cases, ended", "day"),
     ("log_question", "id, review_case, patient, line, said, asked, answer, answered", "id"),
     ("log_seen", "patient, before, seen", "patient"),
 )  # fmt: skip

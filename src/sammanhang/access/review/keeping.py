@@ -120,8 +120,8 @@ def keep_counts(
             [list(c) for c in zip(*some, strict=True)],
         )
     connection.execute(
-        "INSERT INTO access.review_run AS r (day, runs, entries, cases, ended) VALUES (%s, 1, %s, %s, %s)"
-        " ON CONFLICT (day) DO UPDATE SET runs = r.runs + 1, entries = r.entries + excluded.entries,"
+        "INSERT INTO access.review_run AS r (day, entries, cases, ended) VALUES (%s, %s, %s, %s)"
+        " ON CONFLICT (day) DO UPDATE SET entries = r.entries + excluded.entries,"
         " cases = r.cases + excluded.cases, ended = excluded.ended",
         (now.astimezone(STOCKHOLM).date(), entries, cases, now),
     )

@@ -125,6 +125,7 @@ class CasePage:
     row        the case in words
     accesses   what the person did in the record on the day and the days beside it; `more` that there is more
     steps      what has been done; `questions` what the patient asked
+    proposed   the assessment that waits to be confirmed; None when there is none
     others     the same person's other cases
     state      open, asking, confirm, done
     outcomes, measures, reviewers   what can be chosen
@@ -139,6 +140,7 @@ class CasePage:
     more: bool
     steps: tuple[StepLine, ...]
     questions: tuple[QuestionLine, ...]
+    proposed: StepLine | None
     others: tuple[Row, ...]
     state: str
     outcomes: tuple[Choice, ...]
@@ -310,6 +312,7 @@ async def _show(visit: Visit, wrong: str = "", status: int = 200) -> Response:
             QuestionLine(show.when(q.asked), q.said, q.answer if q.answered else "")
             for q in questions
         ),
+        proposed=next((_step(s) for s in reversed(steps) if s.kind == "proposed"), None),
         others=tuple(row_of(c, names) for c in others),
         state=case.state,
         outcomes=tuple((k, either(t["sv"], t["en"])) for k, t in rules["outcomes"].items()),

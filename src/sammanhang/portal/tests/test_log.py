@@ -10,10 +10,12 @@ import pytest
 
 from sammanhang.access.actor import Actor
 from sammanhang.access.door import Doors
+from sammanhang.access.extract import extract
 from sammanhang.access.review import cases
 from sammanhang.access.review.cases import Outcome
 from sammanhang.access.staff import assignments_of
 from sammanhang.kernel.content import content
+from sammanhang.portal.log import _sentence
 from sammanhang.region.staff import named_people
 from sammanhang.store.trace import INSERT_BLOCK, OPEN_CHAIN, Chain, Entry, stamp
 
@@ -69,6 +71,14 @@ async def test_each_line_is_a_sentence_and_says_what_it_means(as_, town):
     assert "Journalen visades inte" in text
     for name in ("Amira", "Karin", "Tomas", "Lina"):
         assert name not in text
+
+
+async def test_a_guardian_is_called_one(as_, town):
+    jonas = await as_("Jonas Lindgren", kind="resident")
+    await jonas.get("/me/family/greta-lindgren")
+    found = await extract(jonas.services.doors, "greta-lindgren", datetime(2026, 1, 1, tzinfo=UTC))
+    assert [_sentence(a).partition(" öppnade")[0] for a in found] == ["Din vårdnadshavare"]
+    assert found[0].provider_id == ""
 
 
 async def test_what_came_since_the_last_visit_is_new(as_, town):

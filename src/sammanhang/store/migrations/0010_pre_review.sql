@@ -118,7 +118,6 @@ CREATE TABLE access.review_person (
 );
 CREATE TABLE access.review_run (
     day date PRIMARY KEY,
-    runs int NOT NULL,
     entries bigint NOT NULL,
     cases bigint NOT NULL,
     ended timestamptz NOT NULL

@@ -69,7 +69,7 @@ def filled(empty_database: str, tmp_path: Path) -> str:
         c.execute(
             "INSERT INTO access.review_draw VALUES ('p', '2026-11-20', '\\x00ff', now(), now())"
         )
-        c.execute("INSERT INTO access.review_run VALUES ('2026-11-20', 1, 2, 3, now())")
+        c.execute("INSERT INTO access.review_run VALUES ('2026-11-20', 2, 3, now())")
         c.execute("INSERT INTO access.log_seen VALUES ('x', NULL, now())")
         c.execute(
             "INSERT INTO access.public_person (provider, patient, reason, until, added_by)"

@@ -126,6 +126,8 @@ async def test_unjustified_takes_two_steps_and_says_what_was_done(as_, did):
     assert "Bekräfta att åtkomsten var obefogad" in page.text
     assert "Verksamhetschefen är underrättad" in page.text
     assert "Ska bekräftas" in (await karl.get("/review")).text
+    page = await karl.post(address, {"do": "take", "why": "Läser om en gång"}, page)
+    assert re.search(r"<p>”Ingen vård pågick”</p>", page.text)
     page = await karl.post(address, {"do": "confirm"}, page)
     assert page.url.path == "/review" and "Inget väntar" in page.text
     assert "Obefogad" in (await karl.get(address)).text
