@@ -262,6 +262,47 @@ def access_preview(name: str, path: Path, days: int, most: int) -> int:
     return OK
 
 
+@access.command("review", epilog=EXIT_CODES)
+@click.option("--find", "find_", is_flag=True, help="Go through what is new in the trace.")
+def access_review(find_: bool) -> int:
+    """Log review: what was gone through, and how many cases wait.
+
+    With --find first goes through what is new in the trace, as the server does at intervals
+    (SAMMANHANG_REVIEW_SECONDS). Nothing here deletes from the trace: it is kept, at least as long
+    as content/rules/log_retention says. Ends with exit code 1 when a block cannot be read, or when
+    another process is going through the trace.
+
+    \b
+    Example:
+      sammanhang access review --find
+    """
+    from sammanhang.access.review.finding import find, standing
+    from sammanhang.kernel.content import content
+    from sammanhang.operate.progress import Progress
+
+    sound = True
+    with _database(_settings()) as dsn:
+        if find_:
+            with Progress("Going through the log", "entries") as progress:
+                report = find(dsn, progress)
+            sound = not report.unreadable and not report.busy
+            if report.busy:
+                click.echo("Another process is going through the log now.", err=True)
+            else:
+                click.echo(f"Went through {report.entries} entries: {report.cases} new cases.")
+            if report.unreadable:
+                click.echo(
+                    f"{report.unreadable} blocks cannot be read; see `sammanhang audit verify`.",
+                    err=True,
+                )
+        now = standing(dsn)
+    click.echo(f"Last gone through: {now.last or 'never'}. Waiting: {now.waiting} cases.")
+    years = content("rules/log_retention")["years"]
+    since = f" since {now.since:%Y-%m-%d}" if now.since else ""
+    click.echo(f"There is a trace{since}; at least {years} years of it are kept.")
+    return OK if sound else FAULT
+
+
 @cli.group()
 def clients() -> None:
     """Programs that may use the FHIR API."""

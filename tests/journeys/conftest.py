@@ -164,3 +164,25 @@ def signed_in(chromium: Browser, server: str) -> Callable[..., BrowserContext]:
         )
 
     return window
+
+
+AXE = ROOT / "node_modules/axe-core/axe.min.js"
+RUN = (
+    "axe.run(document, {runOnly: {type: 'tag', values: ['wcag2a', 'wcag2aa', 'wcag21a', 'wcag21aa',"
+    " 'wcag22aa', 'best-practice']}})"
+)
+
+
+@pytest.fixture(scope="session")
+def violations() -> Callable[[Page], list[str]]:
+    """What axe finds on a page, a line each."""
+    code = AXE.read_text("utf-8")
+
+    def found(page: Page) -> list[str]:
+        # what is still fading in has not its own colour yet
+        page.evaluate("Promise.all(document.getAnimations().map((a) => a.finished))")
+        page.evaluate(code)
+        faults = page.evaluate(RUN)["violations"]
+        return [f"{v['id']}: {v['nodes'][0]['html'][:200]}" for v in faults]
+
+    return found

@@ -20,8 +20,7 @@ from sammanhang.store.database import NOTHING
 from .actor import Actor
 from .door import Doors
 from .rules import decide
-
-LONGEST = 2000  # characters of a reason
+from .said import said_of
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,17 +51,6 @@ class LiftRequest:
     answer: str | None = None
 
 
-def _reason(text: str) -> str:
-    said = " ".join(text.split())
-    if not said:
-        raise Invalid("Say why it is needed.", "Skriv varför det behövs.")
-    if len(said) > LONGEST:
-        raise Invalid(
-            f"At most {LONGEST} characters.", f"Högst {LONGEST} tecken.",
-        )  # fmt: skip
-    return said
-
-
 async def _may_declare(doors: Doors, actor: Actor, patient: str) -> Any:
     """The facts, when the actor may declare an emergency in this record; raises `Refused`."""
     facts, person = await doors.facts(actor, patient)
@@ -91,7 +79,7 @@ async def declare(
         raise Invalid(
             "Choose a danger and a ground.", "Välj fara och varför patienten inte kan tillfrågas."
         )
-    reason = _reason(said)
+    reason = said_of(said)
     await _may_declare(doors, actor, patient)
     assert actor.assignment is not None
     await doors.audit.record(
@@ -186,7 +174,7 @@ async def ask_owner(doors: Doors, actor: Actor, patient: str, party: str, said: 
 
     Raises `Refused` without a declared danger, and for a provider without a block.
     """
-    reason = _reason(said)
+    reason = said_of(said)
     facts, _ = await doors.facts(actor, patient)
     decision = decide(actor, facts)
     blocked = {p for h in decision.hidden if h.kind == "outer-block" for p in h.parties}
@@ -267,7 +255,7 @@ async def answer(doors: Doors, actor: Actor, id: str, *, lift: bool, said: str) 
     """
     _need_officer(actor, "R11")
     assert actor.assignment is not None
-    reason = _reason(said)
+    reason = said_of(said)
     found = next((r for r in await requests(doors, actor) if r.id == id), None)
     if found is None:
         raise Refused("There is no such request.", "Begäran finns inte.", rule="R11")
@@ -308,7 +296,7 @@ async def lift_inner(
     units, with the patient's consent. Raises `Refused`, `Invalid`."""
     _need_officer(actor, "R5")
     assert actor.assignment is not None
-    reason = _reason(said)
+    reason = said_of(said)
     facts, person = await doors.facts(actor, patient)
     mine = {u for p, u in facts.sources if p == actor.assignment.provider}
     blocked = {b.party for b in facts.blocks if b.kind == "inner"}
@@ -336,80 +324,3 @@ async def _lift(
         " VALUES (%s, %s, %s, %s, %s, %s, %s)",
         (self_hash("Patient", patient), party, for_party, rule, actor.id, said, until),
     )
-
-
-# log review (PDL 4:3, HSLF-FS 2016:40 4:9): each emergency is looked at, and what came of it is kept
-
-
-@dataclass(frozen=True, slots=True)
-class Review:
-    """An emergency that waits for review: who, at which unit, whose record, why, and what was opened."""
-
-    id: str
-    actor: str
-    unit: str
-    patient: str
-    declared: datetime
-    danger: str
-    unable: str
-    said: str
-    parties: tuple[str, ...]
-
-
-def _need_reviewer(actor: Actor) -> str:
-    """The care provider whose log the actor reviews; raises `Refused`."""
-    a = actor.assignment
-    role = content("rules/roles")["roles"].get(a.role) if a is not None else None
-    if actor.kind != "staff" or actor.loa < 3 or a is None or not role or not role.get("reviews"):
-        raise Refused(
-            "Only a log reviewer may see this.", "Bara en loggranskare får se det här.", rule="R36"
-        )
-    return a.provider
-
-
-async def to_review(doors: Doors, actor: Actor) -> list[Review]:
-    """R36: the emergencies at the actor's care provider that nobody has reviewed, oldest first."""
-    provider = _need_reviewer(actor)
-    async with doors.database.reading(NOTHING) as connection:
-        rows = await connection.fetch(
-            "SELECT id::text, actor, unit, patient_id, declared, danger, unable, said, array_to_string(parties, ',')"
-            " FROM access.emergency WHERE provider = %s AND reviewed IS NULL ORDER BY declared LIMIT 200",
-            (provider,),
-        )
-    return [
-        Review(
-            id,
-            who,
-            unit,
-            patient,
-            at,
-            danger,
-            unable,
-            said,
-            tuple(filter(None, parties.split(","))),
-        )
-        for id, who, unit, patient, at, danger, unable, said, parties in rows
-    ]
-
-
-async def review(doors: Doors, actor: Actor, id: str, *, outcome: str, said: str) -> None:
-    """R36: what came of the review, once. Raises `Invalid`, and `Refused` for what is not there to review."""
-    _need_reviewer(actor)
-    if outcome not in content("rules/emergency")["outcomes"]:
-        raise Invalid("Choose an outcome.", "Välj ett utfall.")
-    reason = _reason(said)
-    found = next((r for r in await to_review(doors, actor) if r.id == id), None)
-    if found is None:
-        raise Refused("There is no such emergency to review.", "Det finns ingen sådan nödöppning att granska.", rule="R36")  # fmt: skip
-    await doors.audit.record(
-        doors.entry(
-            actor, "review", patient=found.patient, rule="R36", outcome=outcome,
-            details={"emergency": id, "said": reason},
-        )
-    )  # fmt: skip
-    async with doors.database.writing() as connection:
-        await connection.fetch(
-            "UPDATE access.emergency SET reviewed = now(), reviewed_by = %s, outcome = %s, review_said = %s"
-            " WHERE id = %s::uuid AND reviewed IS NULL",
-            (actor.id, outcome, reason, id),
-        )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from dataclasses import dataclass
 from datetime import UTC, date, datetime
 
@@ -19,21 +20,31 @@ MOST = 5000  # blocks of the trace read for one extract
 class Access:
     """What somebody of one unit did on one day: the first time, how often, and the purpose given.
 
-    at        the first time of the day
+    id        of the line; stays the same as long as the day's trace does
+    at        the first time of the day; `last` the last
     unit      name of the unit, or of the system that asked; `provider` the care provider's
     action    key of content/rules/log_extract
     purpose   the reason or purpose that was given; may be empty
     times     how often that day
     staff     who, where the care provider names its staff; else empty
+    rule      the access rule that let it through or refused it
+    actor, assignment, unit_id, provider_id   as the trace writes them; not for the resident
     """
 
+    id: str
     at: datetime
+    last: datetime
     unit: str
     provider: str
     action: str
     purpose: str
     times: int
     staff: str
+    rule: str
+    actor: str
+    assignment: str
+    unit_id: str
+    provider_id: str
 
 
 async def extract(doors: Doors, patient: str, since: datetime) -> list[Access]:
@@ -54,20 +65,32 @@ async def extract(doors: Doors, patient: str, since: datetime) -> list[Access]:
     for e in entries:
         key = (_at(e).date(), e.actor, e.unit or "", e.action, e.purpose or "")
         grouped.setdefault(key, []).append(e)
-    found = [
-        Access(
-            at=min(_at(e) for e in group),
-            unit=names.get(group[0].unit or "", "") or _system(group[0]),
-            provider=names.get(group[0].provider or "", ""),
-            action=action,
-            purpose=purpose,
-            times=len(group),
-            staff=actor if rules["names_staff"] else "",
-        )
-        for (_day, actor, _unit, action, purpose), group in grouped.items()
-    ]
+    found = [_access(group, names, rules["names_staff"]) for group in grouped.values()]
     found.sort(key=lambda a: a.at, reverse=True)
     return found
+
+
+def _access(group: list[Entry], names: dict[str, str], named: bool) -> Access:
+    """Entries of one person, unit, action and purpose on one day as a line."""
+    first, last = min(group, key=lambda e: e.at), max(group, key=lambda e: e.at)
+    # Who it was is not told by the id: it covers what only the trace knows.
+    mark = f"{first.patient}|{first.at}|{first.actor}|{first.unit}|{first.action}|{first.request}"
+    return Access(
+        id=hashlib.blake2b(mark.encode(), digest_size=12).hexdigest(),
+        at=_at(first),
+        last=_at(last),
+        unit=names.get(first.unit or "", "") or _system(first),
+        provider=names.get(first.provider or "", ""),
+        action=first.action,
+        purpose=first.purpose or "",
+        times=len(group),
+        staff=first.actor if named else "",
+        rule=first.rule or "",
+        actor=first.actor,
+        assignment=first.assignment or "",
+        unit_id=first.unit or "",
+        provider_id=first.provider or "",
+    )
 
 
 def _at(e: Entry) -> datetime:

@@ -44,8 +44,9 @@ security repeats it for the application's reading role (`store/migrations/0001_p
 | R37 | a search that names no patient cannot use as criteria what PDL 2:8 forbids (`rest/limits.py`) |
 | R38 | who works with statistics gets counts, and none under the smallest that is told |
 | R39 | rows of patients who said no to a client's purpose are left out |
-| R36 | log review: see `docs/explanation/` |
 | R34 | every opening, read, search, write and refusal leaves an entry, durable before the answer |
+| R35 | residents see who has been in their record, by unit and day, and can ask about it |
+| R36 | what is worth a look in the trace is reviewed by a log reviewer of the same care provider, never by who did it: [log review](../explanation/log-review.md) |
 
 What is absent and what is forbidden look the same: a resource asked for by id answers 404 in both
 cases; a record asked for by patient answers 403 with the rule, also when there is no such patient.

@@ -17,7 +17,7 @@ from sammanhang.fhir.decode import trusted
 from sammanhang.fhir.indexing import identified, self_hash, slot
 from sammanhang.kernel import clock
 from sammanhang.kernel.content import content
-from sammanhang.kernel.identifiers import HSA_ID, PERSONNUMMER, SAMORDNINGSNUMMER
+from sammanhang.kernel.identifiers import HSA_ID, PERSONNUMMER, RESERVNUMMER, SAMORDNINGSNUMMER
 from sammanhang.kernel.owner import PROVIDER, UNIT
 from sammanhang.store.database import EVERYTHING, Database
 from sammanhang.store.types import NUMBER
@@ -126,6 +126,13 @@ async def person_of_claims(database: Database, claims: dict[str, Any]) -> str | 
         systems = (PERSONNUMMER, SAMORDNINGSNUMMER)
         return await _by_identifier(database, "Patient", systems, number.replace("-", ""))
     return None
+
+
+async def resident_with(database: Database, number: str) -> str | None:
+    """The id of the Patient with this identity number; None when there is none, or more than one."""
+    systems = (PERSONNUMMER, SAMORDNINGSNUMMER, RESERVNUMMER)
+    found = await _by_identifier(database, "Patient", systems, number)
+    return found.removeprefix("Patient/") if found is not None else None
 
 
 def shown_name(person: Any) -> str:

@@ -170,6 +170,12 @@ class Settings:
         "the day it begins.",
         shown_default="empty: what is shipped",
     )
+    review_seconds: float = _row(
+        60.0,
+        "How often the server goes through what is new in the trace for log review, in seconds; 0 never "
+        "(then run `sammanhang access review --find` as often as the care provider has decided).",
+        least=0,
+    )
     log_level: str = _row(
         "info",
         "How much the server says in its log.",

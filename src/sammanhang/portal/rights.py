@@ -1,19 +1,16 @@
-"""What a resident decides and may know: who has been in the record, consents, blocks."""
+"""What a resident decides: consents and blocks."""
 
 from __future__ import annotations
 
-import csv
-import io
 from dataclasses import dataclass
 
 from starlette.responses import RedirectResponse, Response
 
-from sammanhang.access import consents, extract
+from sammanhang.access import consents
 from sammanhang.access.rules import may_block
 from sammanhang.kernel.content import content
 from sammanhang.kernel.errors import NotFound
 from sammanhang.kernel.i18n import N_, _, either
-from sammanhang.web import show
 from sammanhang.web.rendering import render
 from sammanhang.web.routing import Visit, page
 
@@ -27,36 +24,6 @@ KINDS = {
     "beslutsoformogen": N_("bedömning: kan inte själv samtycka"),
 }
 _BLOCKS = ("inre-sparr", "yttre-sparr")
-
-
-@dataclass(frozen=True, slots=True)
-class LogLine:
-    """One line of the log extract, in words; `loud` marks emergency access and refusals."""
-
-    at: str
-    who: str
-    did: str
-    why: str
-    times: int
-    loud: bool
-
-
-@dataclass(frozen=True, slots=True)
-class LogDay:
-    """A day and what was done on it."""
-
-    day: str
-    lines: tuple[LogLine, ...]
-
-
-@dataclass(frozen=True, slots=True)
-class LogPage:
-    """Who has been in the record. `months` is how far back, `others` whether staff go unnamed."""
-
-    title: str
-    days: tuple[LogDay, ...]
-    months: int
-    unnamed: bool
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,75 +62,6 @@ class RightsPage:
     blocks: tuple[Mine, ...]
     sources: tuple[Source, ...]
     why_not: str
-
-
-@page("/me/log", access="resident")
-async def log(visit: Visit) -> Response:
-    """R35: who has been in the record, day by day, in plain words."""
-    rules = content("rules/log_extract")
-    found = await _extract(visit)
-    days: dict[str, list[LogLine]] = {}
-    for a in found:
-        days.setdefault(show.long_day(a.at), []).append(_line(a))
-    shown = LogPage(
-        _("Vem har läst min journal"),
-        tuple(LogDay(day, tuple(lines)) for day, lines in days.items()),
-        rules["months"],
-        not rules["names_staff"],
-    )
-    return render(visit, "portal/log.html", shown)
-
-
-@page("/me/log.csv", access="resident")
-async def log_file(visit: Visit) -> Response:
-    """The extract as a file that any spreadsheet opens."""
-    out = io.StringIO()
-    writer = csv.writer(out, delimiter=";")
-    writer.writerow([_("Tid"), _("Enhet"), _("Vårdgivare"), _("Vad"), _("Skäl"), _("Antal gånger")])
-    for a in await _extract(visit):
-        line = _line(a)
-        cells = [f"{a.at:%Y-%m-%d %H:%M}", a.unit, a.provider, line.did, line.why, a.times]
-        writer.writerow([_plain(c) for c in cells])
-    name = f"logg-{visit.opened.patient_id}.csv"
-    return Response(
-        "\ufeff" + out.getvalue(),
-        media_type="text/csv; charset=utf-8",
-        headers={"content-disposition": f'attachment; filename="{name}"'},
-    )
-
-
-def _plain(cell: object) -> object:
-    """A cell that no spreadsheet takes for a formula (OWASP CSV injection)."""
-    return f"'{cell}" if isinstance(cell, str) and cell[:1] in "=+-@\t\r" else cell
-
-
-async def _extract(visit: Visit) -> list[extract.Access]:
-    doors = visit.services.doors
-    patient = visit.opened.patient_id
-    since = extract.months_ago(content("rules/log_extract")["months"])
-    found = await extract.extract(doors, patient, since)
-    await doors.audit.record(
-        doors.entry(visit.actor, "log", patient=patient, count=len(found), request=visit.id)
-    )
-    return found
-
-
-def _line(a: extract.Access) -> LogLine:
-    said = content("rules/log_extract")["actions"][a.action]
-    reasons = content("rules/reasons")["reasons"].get(a.purpose)
-    why = either(reasons["sv"], reasons["en"]) if reasons else _grounds(a.purpose)
-    who = ", ".join(x for x in (a.staff, a.unit, a.provider if a.provider != a.unit else "") if x)
-    return LogLine(
-        show.time(a.at) or "", who or _("Okänd enhet"), either(said["sv"], said["en"]), why, a.times,
-        a.action in ("emergency", "refuse", "lift"),
-    )  # fmt: skip
-
-
-def _grounds(purpose: str) -> str:
-    """The grounds of an emergency in words: `life, unconscious`."""
-    rules = content("rules/emergency")
-    texts = [rules["dangers"].get(p) or rules["unable"].get(p) for p in purpose.split(", ")]
-    return ". ".join(either(t["sv"], t["en"]) if t else p for t, p in zip(texts, purpose.split(", "), strict=True))  # fmt: skip
 
 
 @page("/me/consents", access="resident")

@@ -38,6 +38,8 @@ TAKEN = frozenset({
     "198304062394",  # Anton Berglund
     "194007232384",  # Asta Norén
     "195512012385",  # Mona Lind
+    "196804019807",  # Helena Lund
+    "197108239810",  # Oskar Nyström
 })  # fmt: skip
 
 

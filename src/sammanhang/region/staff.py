@@ -23,15 +23,17 @@ from sammanhang.fhir.r4 import (
     Reference,
 )
 from sammanhang.fhir.r4.practitioner import PractitionerQualification
-from sammanhang.kernel.identifiers import HSA_ID
+from sammanhang.kernel.identifiers import HSA_ID, PERSONNUMMER
 
 from .codes import HL7, ROLE, SE_PRACTITIONER, STORY_TAG, concept
 from .content import table
+from .days import TODAY
 from .names import draw_family, draw_given
 from .organisations import Unit, named, region
 
 RESIDENTS_PER_TEAM = 200_000
 ENDED_SHARE = 0.06
+NEW = TODAY.replace(day=1).isoformat()
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,7 +49,10 @@ class Assignment:
 
 @dataclass(frozen=True, slots=True)
 class Person:
-    """A member of staff; `id` is the Practitioner's, `hsa` the HSA-id of the person."""
+    """A member of staff; `id` is the Practitioner's, `hsa` the HSA-id of the person.
+
+    `number` is the identity number of one who is known to be a resident as well, else empty.
+    """
 
     id: str
     hsa: str
@@ -55,6 +60,7 @@ class Person:
     family: str
     sex: str
     assignments: tuple[Assignment, ...]
+    number: str = ""
 
 
 def role_name(role: str) -> str:
@@ -83,6 +89,7 @@ def _named_people() -> Iterator[Person]:
                 Assignment(f"{row['id']}-{i}", role, named(unit), begun, ended)
                 for i, (role, unit, begun, ended) in enumerate(row["assignments"], 1)
             ),
+            row.get("number", ""),
         )
 
 
@@ -148,12 +155,13 @@ Roster = dict[str, dict[str, list[Reference]]]
 def roster(seed: int, size: int) -> Roster:
     """Who works at each unit now, as references to their assignments.
 
-    Ended assignments are left out, so that no note of last week is written by someone who left.
+    Ended assignments are left out, so that no note of last week is written by someone who left; and
+    those begun this month, who have written nothing yet.
     """
     units: Roster = {}
     for person in people(seed, size):
         for at in person.assignments:
-            if not at.ended:
+            if not at.ended and at.begun < NEW:
                 display = f"{person.given} {person.family}, {role_name(at.role)}"
                 units.setdefault(at.unit.id, {}).setdefault(at.role, []).append(
                     Reference(reference=f"PractitionerRole/{at.id}", display=display)
@@ -180,7 +188,8 @@ def _practitioner(person: Person) -> Practitioner:
         identifier=[
             Identifier(
                 type=concept(HL7 + "v2-0203", "PRN", "HSA-id"), system=HSA_ID, value=person.hsa
-            )
+            ),
+            *([Identifier(system=PERSONNUMMER, value=person.number)] if person.number else ()),
         ],
         active=any(not at.ended for at in person.assignments),
         name=[

@@ -114,6 +114,11 @@ def cast() -> dict[str, Resident]:
                street="Skolgatan 17", phone="033-000 00 31"),
         person("mona-lind", "Mona", "Lind", date(1955, 12, 1), "238", place=0, number=25,
                street="Dolda vägen 1", phone="070-000 00 62"),
+        # staff who are residents: `number` in content/region/staff
+        person("helena-lund", "Helena", "Lund", date(1968, 4, 1), "980", place=0, number=9,
+               street="Nygatan 31 lgh 1001", phone="070-000 00 61"),
+        person("oskar-nystrom", "Oskar", "Nyström", date(1971, 8, 23), "981", place=0, number=10,
+               street="Skolgatan 14 lgh 1102", phone="070-000 00 62", centre="Vårdcentralen Trandared"),
     )  # fmt: skip
     by_id = {who.id: who for who in everyone}
     by_id["greta-lindgren"].guardians = [by_id["sara-lindgren"], by_id["jonas-lindgren"]]
@@ -151,6 +156,10 @@ def _stories(seed: int, size: int, today: date) -> Iterator[Any]:
         stage, people_["olle-nystrom"], ["diabetes2", "hypertoni", "njursvikt", "horsel"]
     )
     yield from law(stage, people_)
+    for id in ("helena-lund", "oskar-nystrom"):
+        chart = start(stage, people_[id])
+        live(chart, people_[id])
+        yield from chart.out
 
 
 def start(stage: Stage, who: Resident) -> Chart:

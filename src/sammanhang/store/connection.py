@@ -10,6 +10,7 @@ read_by_id: it made reads a fifth cheaper.
 from __future__ import annotations
 
 import asyncio
+import itertools
 from collections.abc import Iterable, Sequence
 from functools import lru_cache
 from typing import Any
@@ -22,6 +23,7 @@ from psycopg.pq import ExecStatus, Format
 from psycopg.waiting import Ready, Wait
 
 MOST_PREPARED = 300  # statements kept prepared on one connection
+_names = itertools.count()
 _FAILED = frozenset({ExecStatus.FATAL_ERROR, ExecStatus.BAD_RESPONSE})
 
 
@@ -70,7 +72,7 @@ class Connection(psycopg.AsyncConnection[Any]):
         if name is not None:
             pgconn.send_query_prepared(name, parameters, formats, Format.BINARY)
         elif keep and len(self._prepared_here) < MOST_PREPARED:
-            name = b"q%d" % len(self._prepared_here)
+            name = b"q%d" % next(_names)
             pgconn.send_prepare(name, _numbered(sql))
             self._checked(await self._answer())
             self._prepared_here[sql] = name
@@ -87,6 +89,10 @@ class Connection(psycopg.AsyncConnection[Any]):
             self._loader = Transformer(self)
         self._loader.set_pgresult(result, format=Format.BINARY)
         return self._loader.load_rows(0, n, tuple)
+
+    def undone(self) -> None:
+        """A transaction was rolled back: psycopg then lets go of prepared statements, these among them."""
+        self._prepared_here = None
 
     def _checked(self, result: Any) -> Any:
         if result.status in _FAILED:

@@ -265,4 +265,5 @@ def _access(connection: psycopg.Connection[Any], out: _Folder) -> None:
         names = columns.split(", ")
         with out.lines(f"access/{name}.ndjson") as write:
             for row in _stream(connection, f"SELECT {columns} FROM access.{name} ORDER BY 1"):
-                write(_json.encode(dict(zip(names, row, strict=True))))
+                cells = (c.hex() if isinstance(c, bytes) else c for c in row)
+                write(_json.encode(dict(zip(names, cells, strict=True))))

@@ -19,6 +19,7 @@ from starlette.routing import BaseRoute, Mount, Router
 
 from sammanhang.access.identity_provider import provider_of
 from sammanhang.access.identity_services import secure
+from sammanhang.access.review.finding import keep_finding
 from sammanhang.access.services import Services
 from sammanhang.kernel.settings import Settings
 from sammanhang.rest.app import fhir_app
@@ -85,11 +86,16 @@ def create_app(services: Services | None = None) -> Starlette:
             # what is loaded now lives as long as the process: the collector need not look at it again
             gc.collect()
             gc.freeze()
-        names = asyncio.create_task(app.state.directory.keep_fresh())
+        tasks = [asyncio.create_task(app.state.directory.keep_fresh())]
+        if held.settings.review_seconds:
+            tasks.append(
+                asyncio.create_task(keep_finding(held.database.dsn, held.settings.review_seconds))
+            )
         try:
             yield
         finally:
-            names.cancel()
+            for task in tasks:
+                task.cancel()
             if owned:
                 await held.close()
 

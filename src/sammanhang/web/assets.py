@@ -23,6 +23,7 @@ FOLDERS = {
     "chart": HERE.parent / "care" / "chart" / "static",
     "consents": HERE.parent / "care" / "consents" / "static",
     "emergency": HERE.parent / "care" / "emergency" / "static",
+    "review": HERE.parent / "care" / "review" / "static",
     "portal": HERE.parent / "portal" / "static",
 }
 _SMALLER = {".css", ".js", ".svg", ".txt", ".json"}

@@ -27,7 +27,8 @@ CHART = (
 )  # fmt: skip
 ACTIONS = (
     (N_("Begäran om att häva spärr"), "/lifts"),
-    (N_("Nödöppningar att granska"), "/review"),
+    (N_("Loggranskning"), "/review"),
+    (N_("Loggkontroller"), "/review/figures"),
     (N_("Byt uppdrag"), "/login/assignment"),
     (N_("Mina inloggningar"), "/sessions"),
     (N_("Byt språk till engelska"), "/settings/language/en"),

@@ -24,6 +24,7 @@ TEMPLATES = {
     "consents": HERE.parent / "care" / "consents" / "templates",
     "emergency": HERE.parent / "care" / "emergency" / "templates",
     "rules": HERE.parent / "care" / "rules" / "templates",
+    "review": HERE.parent / "care" / "review" / "templates",
     "portal": HERE.parent / "portal" / "templates",
 }
 THEMES = ("auto", "light", "dark")
@@ -39,6 +40,8 @@ class Place:
 
 
 PLACES = (Place(N_("Start"), "/", "s"), Place(N_("Patienter"), "/patients", "p"))
+REVIEW = Place(N_("Loggranskning"), "/review", "")
+CHECKS = Place(N_("Loggkontroller"), "/review/figures", "")
 
 
 @dataclass(frozen=True, slots=True)
@@ -112,10 +115,14 @@ def shell_of(visit: Visit | None) -> Shell:
 
 
 def _places(actor: Actor) -> tuple[Place, ...]:
-    """The main menu of a role: without record rights there are no patients in it."""
+    """The main menu of a role: without record rights there are no patients in it; log reviewers have
+    their queue, heads of operations the figures of their unit's checks (R36)."""
     role = actor.assignment.role if actor.assignment is not None else ""
-    known = content("rules/roles")["roles"].get(role)
-    return PLACES if known is not None and known["read"] else PLACES[:1]
+    known = content("rules/roles")["roles"].get(role, {})
+    places = PLACES if known.get("read") else PLACES[:1]
+    if known.get("reviews"):
+        return (*places, REVIEW)
+    return (*places, CHECKS) if role in content("rules/log_review")["figures_roles"] else places
 
 
 def _token(session: Any) -> str:

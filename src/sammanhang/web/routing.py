@@ -49,7 +49,11 @@ SLICES = (
     "sammanhang.care.consents.pages",
     "sammanhang.care.emergency.pages",
     "sammanhang.care.rules.pages",
+    "sammanhang.care.review.pages",
+    "sammanhang.care.review.figures",
+    "sammanhang.care.review.public",
     "sammanhang.portal.pages",
+    "sammanhang.portal.log",
     "sammanhang.portal.rights",
 )
 

@@ -185,6 +185,12 @@ def until(value: str | datetime) -> str:
     return time(at) if at.date() == clock.now().astimezone(at.tzinfo).date() else when(at)
 
 
+def cell(value: object) -> object:
+    """A value of a file that no spreadsheet takes for a formula (OWASP CSV injection)."""
+    risky = isinstance(value, str) and value.startswith(("=", "+", "-", "@", "\t", "\r"))
+    return f"'{value}" if risky else value
+
+
 FILTERS = {
     "day": day, "time": time, "when": when, "until": until, "weekday": weekday, "short_weekday": short_weekday,
     "long_day": long_day, "plain_day": plain_day, "week": week, "ago": ago, "number": number,

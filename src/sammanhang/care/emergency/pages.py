@@ -9,7 +9,8 @@ from starlette.responses import RedirectResponse, Response
 
 from sammanhang.access import emergency
 from sammanhang.access.door import Record
-from sammanhang.access.emergency import LONGEST, Emergency
+from sammanhang.access.emergency import Emergency
+from sammanhang.access.said import LONGEST
 from sammanhang.kernel.content import content
 from sammanhang.kernel.errors import Invalid, NotFound
 from sammanhang.kernel.i18n import _, either
@@ -261,79 +262,3 @@ async def _blocked(
     blocked, units = await emergency.inner_blocks(doors, visit.actor, found[0].id)
     names = await doors.names([*blocked, *units])
     return found[0], *(tuple(Party(u, names[u]) for u in some) for some in (blocked, units))  # type: ignore[return-value]
-
-
-@dataclass(frozen=True, slots=True)
-class Waiting:
-    """An emergency as the log reviewer reads it, in words."""
-
-    id: str
-    person: Person
-    who: str
-    at: str
-    grounds: str
-    said: str
-    opened: str
-
-
-@dataclass(frozen=True, slots=True)
-class ReviewPage:
-    """What waits for review; `wrong` says what was amiss with the answer to `about`."""
-
-    title: str
-    provider: str
-    waiting: tuple[Waiting, ...]
-    outcomes: tuple[tuple[str, str], ...]
-    wrong: str
-    about: str
-    typed: dict[str, str]
-    longest: int
-
-
-@page("/review", access="staff")
-async def review(visit: Visit) -> Response:
-    """R36: the emergencies that wait for review; refused to who is no log reviewer."""
-    return await _review(visit)
-
-
-@page("/review", access="staff", methods=("POST",))
-async def reviewed(visit: Visit) -> Response:
-    """What came of one review."""
-    form = visit.form
-    try:
-        await emergency.review(
-            visit.services.doors, visit.actor, form.get("emergency", ""), outcome=form.get("outcome", ""),
-            said=form.get("said", ""),
-        )  # fmt: skip
-    except Invalid as e:
-        return await _review(visit, either(e.sv, e.en), 400)
-    return RedirectResponse("/review", 303)
-
-
-async def _review(visit: Visit, wrong: str = "", status: int = 200) -> Response:
-    doors, rules = visit.services.doors, content("rules/emergency")
-    waiting = []
-    for r in await emergency.to_review(doors, visit.actor):
-        facts, patient = await doors.facts(visit.actor, r.patient)
-        if patient is None:
-            continue
-        names = await doors.names([r.unit, *r.parties])
-        grounds = f"{_text(rules['dangers'], r.danger)}. {_text(rules['unable'], r.unable)}."
-        waiting.append(
-            Waiting(
-                r.id,
-                person_of(patient, facts.protected),
-                f"{r.actor.removeprefix('Practitioner/')}, {names[r.unit]}",
-                show.when(r.declared),
-                grounds,
-                r.said,
-                ", ".join(names[p] for p in r.parties),
-            )
-        )
-    a = visit.actor.assignment
-    shown = ReviewPage(
-        title=_("Nödöppningar att granska"), provider=a.provider_name if a is not None else "", waiting=tuple(waiting),
-        outcomes=tuple((k, either(t["sv"], t["en"])) for k, t in rules["outcomes"].items()), wrong=wrong,
-        about=visit.form.get("emergency", ""), typed=visit.form, longest=LONGEST,
-    )  # fmt: skip
-    return render(visit, "emergency/review.html", shown, status)

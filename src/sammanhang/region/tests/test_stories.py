@@ -11,6 +11,7 @@ from sammanhang.kernel.owner import PROVIDER
 from sammanhang.region.days import TODAY
 from sammanhang.region.numbers import TAKEN
 from sammanhang.region.organisations import named
+from sammanhang.region.staff import named_people, roster
 from sammanhang.region.stories import cast, stories
 
 
@@ -111,3 +112,16 @@ def test_a_story_moves_with_today():
     assert moved["Patient/svea-andersson"].birthDate == "1937-11-04"
     start = moved["Appointment/svea-andersson-hembesok"].start
     assert date.fromisoformat(start[:10]) == date(2026, 12, 24)
+
+
+def test_staff_who_are_residents_bear_the_number_of_their_patient():
+    for person in named_people().values():
+        if person.number:
+            assert cast()[person.id].identity == person.number
+            assert cast()[person.id].name == f"{person.given} {person.family}"
+    assert sum(bool(p.number) for p in named_people().values()) == 2
+
+
+def test_who_came_this_month_has_written_nothing():
+    here = roster(1, 300)
+    assert "helena-lund-1" not in str(here)

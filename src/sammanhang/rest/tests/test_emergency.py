@@ -12,8 +12,11 @@ import pytest_asyncio
 from sammanhang.access import emergency
 from sammanhang.access.actor import Actor
 from sammanhang.access.facts import CONSENT_KIND
+from sammanhang.access.review import cases
+from sammanhang.access.review.cases import Outcome
+from sammanhang.access.review.finding import find
 from sammanhang.access.rules import DISCLOSURE
-from sammanhang.kernel.errors import Invalid, Refused
+from sammanhang.kernel.errors import Conflict, Invalid, NotFound, Refused
 
 from .api import (
     ACTORS,
@@ -185,32 +188,28 @@ async def test_each_emergency_waits_for_review_until_somebody_has_looked(here: A
     )
     await emergency.declare(doors, nurse, "elsa", **SAID)
     await emergency.open_parties(doors, nurse, "elsa", [REGION])
-    (waiting,) = await emergency.to_review(doors, reviewer)
-    assert (waiting.actor, waiting.patient, waiting.parties) == (
-        "Practitioner/n",
-        "elsa",
-        (REGION,),
-    )
+    find(doors.database.dsn)
+    (case,) = (await cases.waiting(doors, reviewer, pattern="emergency")).cases
+    assert (case.actor, case.patient) == ("Practitioner/n", "elsa")
+    (reason,) = [r for r in case.reasons if r.pattern == "emergency"]
+    assert reason.details["opened"] == [REGION]
     for other in (nurse, CHIEF):
         with pytest.raises(Refused) as refused:
-            await emergency.to_review(doors, other)
+            await cases.waiting(doors, other)
         assert refused.value.rule == "R36"
     elsewhere = Actor(
         "staff", "Practitioner/x", "X", 3, _assigned("x", REGION, REGION, "loggranskare")
     )
-    assert await emergency.to_review(doors, elsewhere) == []
-    with pytest.raises(Refused):
-        await emergency.review(doors, elsewhere, waiting.id, outcome="justified", said="ok")
-    with pytest.raises(Invalid):
-        await emergency.review(doors, reviewer, waiting.id, outcome="fine", said="ok")
-    with pytest.raises(Invalid):
-        await emergency.review(doors, reviewer, waiting.id, outcome="justified", said=" ")
-    await emergency.review(
-        doors, reviewer, waiting.id, outcome="justified", said="Ambulanslarm samma tid"
-    )
-    assert await emergency.to_review(doors, reviewer) == []
-    with pytest.raises(Refused):
-        await emergency.review(doors, reviewer, waiting.id, outcome="ask", said="igen")
+    assert (await cases.waiting(doors, elsewhere)).cases == []
+    with pytest.raises(NotFound):
+        await cases.decide(doors, elsewhere, case.id, Outcome("justified", "ok"))
+    for wrong in (Outcome("fine", "ok"), Outcome("justified", " ")):
+        with pytest.raises(Invalid):
+            await cases.decide(doors, reviewer, case.id, wrong)
+    await cases.decide(doors, reviewer, case.id, Outcome("justified", "Ambulanslarm samma tid"))
+    assert (await cases.waiting(doors, reviewer, pattern="emergency")).cases == []
+    with pytest.raises(Conflict):
+        await cases.decide(doors, reviewer, case.id, Outcome("ask", "igen"))
     assert [e["outcome"] for e in audit_entries(doors.database.dsn) if e["action"] == "review"] == [
         "justified"
     ]

@@ -116,7 +116,7 @@ def restore_access(connection: psycopg.Connection[Any], folder: Path) -> None:
     for name, columns, key in ACCESS:
         names = columns.split(", ")
         for line in lines(folder / "access" / f"{name}.ndjson"):
-            values = [line.get(n) for n in names]
+            values = [_sql(n, line.get(n)) for n in names]
             places = ", ".join(["%s"] * len(names))
             if key is None:
                 connection.execute(
@@ -132,10 +132,10 @@ def restore_access(connection: psycopg.Connection[Any], folder: Path) -> None:
 
 
 def _sql(column: str, value: Any) -> Any:
-    """A JSON value of the trace as its column takes it."""
-    if column in ("genesis", "hash"):
+    """A JSON value of an export as its column takes it."""
+    if column in ("genesis", "hash", "seed"):
         return bytes.fromhex(value)
-    if column == "entries":
+    if column == "entries" and isinstance(value, str):
         return value.encode()
     return json.dumps(value) if isinstance(value, dict) else value
 

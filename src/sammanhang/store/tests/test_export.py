@@ -15,6 +15,7 @@ from sammanhang.access.clients import create_client
 from sammanhang.kernel.errors import Conflict, Invalid
 from sammanhang.kernel.owner import PROVIDER, UNIT
 from sammanhang.store.export import export_all
+from sammanhang.store.kept import ACCESS
 from sammanhang.store.load import load_path
 
 from .test_load import delete, patient, pulse, rows, whole, write_lines
@@ -57,6 +58,23 @@ def filled(empty_database: str, tmp_path: Path) -> str:
             "INSERT INTO access.lift_request (patient, patient_id, party, for_party, unit, actor, said)"
             " VALUES (1, 'x', 'a', 'b', 'u', 'Practitioner/a', 'Behövs')"
         )
+        c.execute(
+            "WITH made AS (INSERT INTO access.review_case (provider, unit, actor, patient, day, began, lasted)"
+            " VALUES ('p', 'u', 'Practitioner/a', 'x', '2026-11-20', now(), now()) RETURNING id),"
+            " why AS (INSERT INTO access.review_reason SELECT id, 'emergency', 80, now(), '{\"said\": \"Fort\"}' FROM made),"
+            " step AS (INSERT INTO access.review_step (review_case, actor, kind, measures, said)"
+            " SELECT id, 'Practitioner/b', 'outcome', '{told,asked}', 'Larm' FROM made)"
+            " INSERT INTO access.log_question (review_case, patient, line, said) SELECT id, 'x', 'l', 'Vem?' FROM made"
+        )
+        c.execute(
+            "INSERT INTO access.review_draw VALUES ('p', '2026-11-20', '\\x00ff', now(), now())"
+        )
+        c.execute("INSERT INTO access.review_run VALUES ('2026-11-20', 2, 3, now())")
+        c.execute("INSERT INTO access.log_seen VALUES ('x', NULL, now())")
+        c.execute(
+            "INSERT INTO access.public_person (provider, patient, reason, until, added_by)"
+            " VALUES ('p', 'x', 'Riksdag', '2027-01-01', 'Practitioner/b')"
+        )
     create_client(empty_database, "Lab", ["system/*.rs"], provider="SE-P", id="lab")
     return empty_database
 
@@ -74,7 +92,7 @@ _SAME = {
     "dates": "SELECT * FROM store.date ORDER BY slot, self, low",
     "clients": "SELECT * FROM access.client",
     "declared": "SELECT * FROM access.declared",
-    **{t: f"SELECT * FROM access.{t}" for t in ("emergency", "lift", "lift_request")},
+    **{name: f"SELECT {columns} FROM access.{name}" for name, columns, _ in ACCESS},
     "seals": "SELECT * FROM audit.seal",
     "migrations": "SELECT name FROM public.migration ORDER BY 1",
 }

@@ -88,37 +88,6 @@ async def test_only_an_officer_answers(amira):
     assert "R11" in page.text
 
 
-@pytest.mark.asvs("v5.0.0-8.2.1")
-async def test_only_a_log_reviewer_reviews(as_):
-    amira = await as_("Amira Haddad", "Centrum")
-    refused = await amira.get("/review")
-    assert refused.status_code == 403
-    assert "R36" in refused.text
-
-
-@pytest.mark.asvs("v5.0.0-2.3.4")
-async def test_an_emergency_is_reviewed_once_and_nothing_typed_is_lost(as_, town):
-    annika = await as_("Annika Sjöberg")
-    assert "Inga nödöppningar väntar" in (await annika.get("/review")).text
-    with psycopg.connect(town) as connection:
-        connection.execute(
-            "INSERT INTO access.emergency (actor, assignment, unit, provider, patient, patient_id, danger, unable, said,"
-            " until) SELECT 'Practitioner/karin-ek', 'a', assignment ->> 'unit', assignment ->> 'provider', 1,"
-            " 'svea-andersson', 'life', 'no-time', 'Larm <i>kl 3</i>', now() FROM access.session"
-            " WHERE name LIKE 'Annika%%' AND assignment IS NOT NULL LIMIT 1"
-        )
-    page = await annika.get("/review")
-    assert "Larm &lt;i&gt;kl 3&lt;/i&gt;" in page.text and "Fara för patientens liv" in page.text
-    one = re.search(r'name="emergency" value="([^"]+)"', page.text)
-    assert one is not None
-    answer = {"emergency": one[1], "outcome": "", "said": "Stämmer med larmet"}
-    page = await annika.post("/review", answer, page)
-    assert page.status_code == 400
-    assert "Välj ett utfall" in page.text and "Stämmer med larmet" in page.text
-    page = await annika.post("/review", answer | {"outcome": "justified"}, page)
-    assert "Inga nödöppningar väntar" in page.text
-
-
 async def test_r5_an_officer_lifts_an_inner_block_with_consent(as_, town, services):
     maria = await as_("verksamhetschef södra torget")
     await maria.get("/")
