@@ -133,8 +133,16 @@ class Settings:
     session_idle_minutes: int = _row(
         30, "Minutes without activity after which a logged-in person must log in again.", least=1
     )
+    session_lock_minutes: int = _row(
+        10,
+        "Minutes without activity after which the screen locks; shorter than the idle end, or it never locks.",
+        least=1,
+    )
     session_hours: int = _row(
         12, "Hours after log-in when a session ends whatever happens.", least=1, most=24
+    )
+    signing_key_days: int = _row(
+        30, "Days after which a new key signs tokens; the old one verifies for a day more.", least=1
     )
     log_level: str = _row(
         "info",
