@@ -6,29 +6,29 @@ there at once.
 
 from __future__ import annotations
 
-import contextlib
 import errno
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 
 import click
 
 from sammanhang import __version__
 from sammanhang.kernel.errors import SammanhangError
-from sammanhang.kernel.settings import DEFAULTS, ROWS, BadSetting, Settings, markdown, variable_of
+from sammanhang.kernel.settings import DEFAULTS, ROWS, BadSetting, markdown, variable_of
+from sammanhang.operate.access_commands import access, keys, partners
+from sammanhang.operate.command import (
+    EXIT_CODES,
+    FAULT,
+    INTERRUPTED,
+    NO_DATABASE,
+    NO_PLACE,
+    OK,
+    USAGE,
+    database_of,
+    settings_in_force,
+)
 from sammanhang.operate.stopping import Stopped, stop_on_signals
-
-OK, FAULT, USAGE, NO_DATABASE, NO_PLACE = 0, 1, 2, 3, 4
-INTERRUPTED = 130
-
-EXIT_CODES = """\b
-Exit codes:
-  0  done, nothing wrong found
-  1  done, and a fault was found (or the work itself failed)
-  2  used wrongly: an unknown option, a setting with a value it cannot have
-  3  the database cannot be reached, or ended
-  4  port, disk or data folder: in use, full, or not writable"""
 
 
 @click.group(
@@ -57,7 +57,7 @@ def run() -> None:
     """
     from sammanhang.operate.run import run as serve
 
-    serve(_settings())
+    serve(settings_in_force())
 
 
 @cli.group()
@@ -79,8 +79,8 @@ def region_create(residents: int | None, seed: int | None) -> int:
     """
     from sammanhang.operate.run import build_region
 
-    settings = _settings()
-    with _database(settings) as dsn:
+    settings = settings_in_force()
+    with database_of(settings) as dsn:
         made = build_region(
             dsn,
             settings.residents if residents is None else residents,
@@ -116,9 +116,9 @@ def load(path: Path, owner: str | None, processes: int | None, rejected: Path | 
     from sammanhang.operate.progress import Progress
     from sammanhang.store.load import load_path
 
-    settings = _settings()
+    settings = settings_in_force()
     refused = rejected or settings.data / "rejected.ndjson"
-    with _database(settings) as dsn, Progress("Loading", "resources") as progress:
+    with database_of(settings) as dsn, Progress("Loading", "resources") as progress:
         report = load_path(
             dsn,
             path,
@@ -148,7 +148,7 @@ def export(folder: Path) -> None:
     from sammanhang.operate.progress import Progress
     from sammanhang.store.export import export_all
 
-    with _database(_settings()) as dsn, Progress("Exporting", "resources") as progress:
+    with database_of(settings_in_force()) as dsn, Progress("Exporting", "resources") as progress:
         folder.mkdir(parents=True, exist_ok=True)
         report = export_all(dsn, folder, progress)
     files = report.files if isinstance(report.files, int) else len(report.files)
@@ -168,7 +168,7 @@ def check() -> int:
     """
     from sammanhang.operate.check import check_all
 
-    settings = _settings()
+    settings = settings_in_force()
     sound = True
     for result in check_all(settings):
         click.echo(f"{'ok   ' if result.ok else 'FAULT'}  {result.what}: {result.found}")
@@ -195,7 +195,7 @@ def audit_verify() -> int:
     from sammanhang.access.audit import verify
     from sammanhang.operate.progress import Progress
 
-    with _database(_settings()) as dsn, Progress("Verifying", "entries") as progress:
+    with database_of(settings_in_force()) as dsn, Progress("Verifying", "entries") as progress:
         report = verify(dsn, progress)
     for fault in report.faults:
         click.echo(fault, err=True)
@@ -221,11 +221,11 @@ def clients_demo() -> int:
     """
     from sammanhang.operate.run import print_demo_client
 
-    settings = _settings()
+    settings = settings_in_force()
     if not settings.demo:
         click.echo("There is no demo client where SAMMANHANG_DEMO is false.", err=True)
         return FAULT
-    with _database(settings) as dsn:
+    with database_of(settings) as dsn:
         print_demo_client(settings, dsn)
     return OK
 
@@ -243,7 +243,7 @@ def settings_command(as_markdown: bool) -> None:
     if as_markdown:
         click.echo(markdown(), nl=False)
         return
-    settings = _settings()
+    settings = settings_in_force()
     width = max(len(variable_of(name)) for name in ROWS)
     for name, row in ROWS.items():
         value = getattr(settings, name)
@@ -253,18 +253,8 @@ def settings_command(as_markdown: bool) -> None:
         click.echo(f"{variable_of(name):{width}}  {shown or '(empty)'}{given}")
 
 
-def _settings() -> Settings:
-    return Settings.load(warn=lambda sentence: click.echo(f"Warning: {sentence}", err=True))
-
-
-@contextlib.contextmanager
-def _database(settings: Settings) -> Iterator[str]:
-    """The database, open and at this version, for as long as a command works on it."""
-    from sammanhang.operate.run import migrate_database, open_database
-
-    with open_database(settings) as dsn:
-        migrate_database(dsn)
-        yield dsn
+for group in (access, keys, partners):
+    cli.add_command(group)
 
 
 def call(arguments: list[str] | None = None) -> int:

@@ -37,11 +37,18 @@ def clean_environment(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
 
 def test_the_commands_are_the_documented_ones() -> None:
     assert sorted(name for name, _ in ALL) == [
+        "access preflight",
         "audit verify",
         "check",
         "clients demo",
         "export",
+        "keys list",
+        "keys rotate",
+        "keys withdraw",
         "load",
+        "partners add",
+        "partners close",
+        "partners list",
         "region create",
         "run",
         "settings",
