@@ -16,6 +16,7 @@ from starlette.middleware import Middleware
 from starlette.middleware.gzip import GZipMiddleware
 from starlette.routing import BaseRoute, Mount
 
+from sammanhang.access.keys import keep_rotating
 from sammanhang.access.services import Services
 from sammanhang.kernel.settings import Settings
 from sammanhang.rest.app import fhir_app
@@ -27,7 +28,10 @@ from .security import SecurityHeaders
 
 log = logging.getLogger(__name__)
 # Routes that other packages own; each module has a list `routes`.
-OTHERS = ("sammanhang.access.oidc", "sammanhang.access.identity", "sammanhang.access.clients")
+OTHERS = (
+    "sammanhang.access.oidc", "sammanhang.access.identity", "sammanhang.access.lock_pages",
+    "sammanhang.access.backchannel", "sammanhang.access.context_pages", "sammanhang.access.clients",
+)  # fmt: skip
 
 
 class Application(Starlette):
@@ -64,10 +68,12 @@ def create_app(services: Services | None = None) -> Starlette:
             gc.collect()
             gc.freeze()
         names = asyncio.create_task(app.state.directory.keep_fresh())
+        keys = asyncio.create_task(keep_rotating(held.database, held.settings.signing_key_days))
         try:
             yield
         finally:
             names.cancel()
+            keys.cancel()
             if owned:
                 await held.close()
 

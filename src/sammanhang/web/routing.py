@@ -14,7 +14,8 @@ The rule is kept here, before the page's own code runs:
     record    staff; the record of the patient in the path is open as `visit.record`, or the law's
               refusal has been shown
 
-A request that changes something (POST) carries the session's CSRF token or is refused.
+A request that changes something (POST) carries the session's CSRF token or is refused. One that comes to a
+locked session, or from a page made in another assignment, is kept for its sender (`web.kept`).
 """
 
 from __future__ import annotations
@@ -31,8 +32,11 @@ from starlette.requests import Request
 from starlette.responses import RedirectResponse, Response
 from starlette.routing import Route
 
+from sammanhang.access import kept_forms, sessions
 from sammanhang.access.actor import Actor
+from sammanhang.access.assurance import check_fresh
 from sammanhang.access.door import Record
+from sammanhang.access.forms import OtherAssignment
 from sammanhang.access.services import Services
 from sammanhang.kernel import i18n
 from sammanhang.kernel.errors import NotFound, Refused
@@ -44,6 +48,8 @@ Handler = Callable[["Visit"], Awaitable[Response]]
 SLICES = (
     "sammanhang.web.pages",
     "sammanhang.web.find",
+    "sammanhang.web.kept",
+    "sammanhang.web.preflight",
     "sammanhang.care.chart.pages",
     "sammanhang.care.emergency.pages",
     "sammanhang.portal.pages",
@@ -78,6 +84,7 @@ class Visit:
     record    the open record where the access rule opens one
     id        ties the audit entries of the request together
     form      what was posted, after the CSRF check
+    fields    the same with every value of a repeated name, in order
     """
 
     request: Request
@@ -86,6 +93,7 @@ class Visit:
     record: Record | None = None
     id: str = field(default_factory=lambda: uuid.uuid4().hex[:16])
     form: dict[str, str] = field(default_factory=dict)
+    fields: tuple[tuple[str, str], ...] = ()
 
     @property
     def actor(self) -> Actor:
@@ -139,12 +147,15 @@ async def _serve(rule: Rule, request: Request) -> Response:
     visit = Visit(request, request.app.state.services)
     request.state.visit = visit
     i18n.use(chosen_language(request))
-    visit.session = await current_session(request)
-    away = _elsewhere(rule, visit)
+    visit.session = await sessions.current(request)
+    posted = request.method not in ("GET", "HEAD")
+    if posted:
+        away = await _take_form(rule, visit)
+        if away is not None:
+            return away
+    away = await _elsewhere(rule, visit)
     if away is not None:
         return away
-    if request.method not in ("GET", "HEAD"):
-        await _take_form(visit)
     if rule.access in ("record", "family"):
         await _open(visit, request.path_params["patient"])
     elif rule.access == "resident":
@@ -157,12 +168,23 @@ async def _open(visit: Visit, patient: str) -> None:
     visit.record = await doors.open_record(visit.actor, patient, request=visit.id)
 
 
-def _elsewhere(rule: Rule, visit: Visit) -> Response | None:
+def need_fresh(visit: Visit, act: str) -> None:
+    """For acts that need a log-in made just now (`fresh_acts` in `content/rules/assurance.json`).
+
+    Raises `NotFresh`; the page it becomes leads to the log-in and back, and what was posted is kept.
+    """
+    check_fresh(visit.session, act)
+
+
+async def _elsewhere(rule: Rule, visit: Visit) -> Response | None:
     """Where a person is sent who lacks a log-in or an assignment; None when they have both."""
     if rule.access == "open":
         return None
+    here = quote(_here(visit.request), safe="/")
+    if visit.session is None and await sessions.asleep(visit.request) is not None:
+        return _locked(visit, here)
     if visit.session is None:
-        return _go(visit, f"/login?next={quote(_here(visit.request), safe='/')}")
+        return _go(visit, f"/login?next={here}")
     if visit.session.state == "choose":
         return _go(visit, "/login/assignment")
     kind = visit.actor.kind
@@ -186,22 +208,63 @@ def _here(request: Request) -> str:
     return request.url.path + (f"?{request.url.query}" if request.url.query else "")
 
 
-async def _take_form(visit: Visit) -> None:
-    from sammanhang.access import sessions
+def _locked(visit: Visit, next: str) -> Response:
+    """To the lock screen; a page that asks for a part of itself locks where it stands."""
+    if visit.partial:
+        return Response(status_code=401, headers={"x-session": "locked"})
+    return RedirectResponse(f"/locked?next={next}", 303)
 
+
+async def _take_form(rule: Rule, visit: Visit) -> Response | None:
+    """Reads the form and checks its token. A response when the form had to be kept instead of taken."""
     form = await visit.request.form(max_files=0, max_fields=200)
-    visit.form = {name: value for name, value in form.items() if isinstance(value, str)}
-    visit.form.pop("csrf", None)
-    if visit.session is None:
+    sent = tuple((name, v) for name, v in form.multi_items() if isinstance(v, str))
+    kept = form.get("kept")
+    visit.fields = tuple((name, v) for name, v in sent if name not in ("csrf", "kept"))
+    visit.form = dict(visit.fields)
+    session = visit.session
+    sleeping = await sessions.asleep(visit.request) if session is None else None
+    if sleeping is not None:
+        return await _keep_asleep(visit, sleeping)
+    if session is None:
+        if rule.access != "open":
+            return None  # whoever it is logs in first
         raise Refused("Log in first.", "Logga in först.", rule="CSRF")
-    await sessions.check_csrf(visit.request, visit.session)
+    try:
+        await sessions.check_csrf(visit.request, session)
+    except OtherAssignment as other:
+        id = await keep_form(visit, session, other.assignment)
+        doors = visit.services.doors
+        entry = doors.entry(
+            visit.actor, "refuse", what=visit.request.url.path, outcome="other assignment", request=visit.id,
+            details={"page": other.assignment},
+        )  # fmt: skip
+        await visit.services.audit.record(entry)
+        return _go(visit, f"/kept/{id}")
+    if isinstance(kept, str):
+        await kept_forms.drop(visit.services.database, session, kept)
+    return None
 
 
-async def current_session(request: Request) -> Any:
-    """Who is logged in, or None."""
-    from sammanhang.access import sessions
+async def _keep_asleep(visit: Visit, sleeping: sessions.Asleep) -> Response:
+    """A form that came to a locked session: it waits until its sender has logged in anew."""
+    made_in = None
+    try:
+        await sessions.check_csrf(visit.request, sleeping.session)
+    except OtherAssignment as other:
+        made_in = other.assignment
+    if visit.partial:
+        return _locked(visit, "/")
+    id = await keep_form(visit, sleeping.session, made_in)
+    return _locked(visit, f"/kept/{id}")
 
-    return await sessions.current(request)
+
+async def keep_form(visit: Visit, session: sessions.Session, made_in: str | None = None) -> str:
+    """Keeps what was posted on this visit (`access.kept_forms.keep`); returns the id it is kept under."""
+    url = visit.request.url
+    path = url.path + (f"?{url.query}" if url.query else "")
+    database = visit.services.database
+    return await kept_forms.keep(database, session, path, visit.fields, made_in)
 
 
 def chosen_language(request: Request) -> str:

@@ -18,7 +18,7 @@ from sammanhang.web.find import search
 from sammanhang.web.parties import organisations
 from sammanhang.web.people import Person, person_of
 from sammanhang.web.rendering import render
-from sammanhang.web.routing import Visit, page
+from sammanhang.web.routing import Visit, need_fresh, page
 
 
 @dataclass(frozen=True, slots=True)
@@ -190,6 +190,7 @@ async def lifts(visit: Visit) -> Response:
 @page("/lifts", access="staff", methods=("POST",))
 async def answer(visit: Visit) -> Response:
     """The block is lifted for who asked, or the request is declined; with a reason either way."""
+    need_fresh(visit, "lift-block")
     form = visit.form
     inner = "unit" in form
     try:
