@@ -21,6 +21,12 @@ PEOPLE = (
     ("Linnea Engström", "", False, ("/",)),
     ("verksamhetschef södra torget", "", False, ("/lifts?number=193711042386", "/sessions")),
     ("Annika Sjöberg", "", False, ("/review",)),
+    (
+        "David Wallin",
+        "",
+        False,
+        ("/preflight", "/preflight?run=1&only_faults=1", "/unlocked", "/lock"),
+    ),
     ("Svea Andersson", "", True, ("/me", "/me/log", "/me/consents")),
     ("Jonas Lindgren", "", True, ("/me", "/me/family/greta-lindgren", "/me/family/svea-andersson")),
 )

@@ -106,7 +106,11 @@
     if (event.target.closest('a[href="/lock"]')) { event.preventDefault(); document.querySelector("dialog[open]")?.close(); lockNow(); }
     if (event.target.closest("[data-close-window]")) window.close();
   });
-  document.addEventListener("htmx:responseError", (event) => { if (event.detail.xhr.getResponseHeader("x-session") === "locked") lock(true); });
+  document.addEventListener("htmx:beforeSwap", (event) => {
+    if (event.detail.xhr.getResponseHeader("x-session") !== "locked") return;
+    event.detail.isError = event.detail.shouldSwap = false;
+    lock(true);
+  });
   document.addEventListener("visibilitychange", () => { if (!document.hidden) look(); });
   window.addEventListener("focus", () => { if (shut) look(); });
   document.getElementById("lock-stay").addEventListener("click", atWork);
