@@ -344,7 +344,9 @@ async def _read(
     values = {
         "id": key,
         "idle": timedelta(minutes=settings.session_idle_minutes),
-        "lock": timedelta(minutes=settings.session_lock_minutes),
+        "lock": timedelta(
+            minutes=min(settings.session_lock_minutes, settings.session_idle_minutes)
+        ),
         "touch": touch,
     }
     async with database.writing() as connection:

@@ -138,7 +138,7 @@ async def _log_in_again(error: NotFresh, visit: Visit, said: str) -> Response:
     posted = visit.request.method not in ("GET", "HEAD")
     next = shell_of(visit).path
     if posted:
-        next = f"/kept/{await keep_form(visit, visit.session)}"
+        next = f"/kept/{visit.kept or await keep_form(visit, visit.session)}"
     await visit.services.audit.record(
         visit.services.doors.entry(
             visit.actor, "refuse", rule=error.rule, what=visit.request.url.path, outcome=f"not fresh: {error.act}",

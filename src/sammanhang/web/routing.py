@@ -85,6 +85,7 @@ class Visit:
     id        ties the audit entries of the request together
     form      what was posted, after the CSRF check
     fields    the same with every value of a repeated name, in order
+    kept      id of the kept form that is sent by this; empty for none
     """
 
     request: Request
@@ -94,6 +95,7 @@ class Visit:
     id: str = field(default_factory=lambda: uuid.uuid4().hex[:16])
     form: dict[str, str] = field(default_factory=dict)
     fields: tuple[tuple[str, str], ...] = ()
+    kept: str = ""
 
     @property
     def actor(self) -> Actor:
@@ -160,7 +162,10 @@ async def _serve(rule: Rule, request: Request) -> Response:
         await _open(visit, request.path_params["patient"])
     elif rule.access == "resident":
         await _open(visit, visit.actor.id.removeprefix("Patient/"))
-    return await rule.handler(visit)
+    answer = await rule.handler(visit)
+    if visit.kept:  # taken now; what was refused stays to be sent again
+        await kept_forms.drop(visit.services.database, visit.session, visit.kept)
+    return answer
 
 
 async def _open(visit: Visit, patient: str) -> None:
@@ -234,15 +239,9 @@ async def _take_form(rule: Rule, visit: Visit) -> Response | None:
         await sessions.check_csrf(visit.request, session)
     except OtherAssignment as other:
         id = await keep_form(visit, session, other.assignment)
-        doors = visit.services.doors
-        entry = doors.entry(
-            visit.actor, "refuse", what=visit.request.url.path, outcome="other assignment", request=visit.id,
-            details={"page": other.assignment},
-        )  # fmt: skip
-        await visit.services.audit.record(entry)
+        await _trace_kept(visit, session, "other assignment", page=other.assignment)
         return _go(visit, f"/kept/{id}")
-    if isinstance(kept, str):
-        await kept_forms.drop(visit.services.database, session, kept)
+    visit.kept = kept if isinstance(kept, str) else ""
     return None
 
 
@@ -256,7 +255,16 @@ async def _keep_asleep(visit: Visit, sleeping: sessions.Asleep) -> Response:
     if visit.partial:
         return _locked(visit, "/")
     id = await keep_form(visit, sleeping.session, made_in)
+    await _trace_kept(visit, sleeping.session, "locked")
     return _locked(visit, f"/kept/{id}")
+
+
+async def _trace_kept(visit: Visit, session: sessions.Session, why: str, **details: str) -> None:
+    """That a form was kept instead of taken; never what stood in it."""
+    entry = visit.services.doors.entry(
+        session.actor, "refuse", what=visit.request.url.path, outcome=why, request=visit.id, details=details
+    )  # fmt: skip
+    await visit.services.audit.record(entry)
 
 
 async def keep_form(visit: Visit, session: sessions.Session, made_in: str | None = None) -> str:

@@ -18,6 +18,7 @@
     if (shut) return;
     shut = true;
     scrolled = window.scrollY;
+    document.querySelector("[data-menu][open]")?.removeAttribute("open");
     document.documentElement.dataset.locked = "";
     for (const element of others()) element.inert = true;
     document.title = document.getElementById("lock-title").textContent;

@@ -47,6 +47,13 @@ def sql(town):
     return execute
 
 
+def one(pattern: str, text: str) -> str:
+    """What the pattern finds, as a browser reads it."""
+    found = re.search(pattern, text)
+    assert found is not None, text
+    return html.unescape(found[1])
+
+
 def away(sql, minutes: int = 11) -> None:
     sql("UPDATE access.session SET last_seen = now() - make_interval(mins => %s)", minutes)
 
@@ -63,9 +70,8 @@ def fields(page: str, action: str) -> dict[str, str]:
 
 async def unlock(amira, page: httpx.Response) -> httpx.Response:
     """From the lock screen through the provider and back."""
-    way = re.search(r'href="(/unlock\?[^"]+)"', page.text)
-    assert way is not None, page.text
-    page = await amira.client.get(html.unescape(way[1]))
+    way = one(r'href="(/unlock\?[^"]+)"', page.text)
+    page = await amira.client.get(way)
     form = dict(httpx.QueryParams(page.url.query)) | {"person": "Practitioner/amira-haddad"}
     return await amira.client.post("/oidc/authorize", data=form)
 
@@ -77,6 +83,8 @@ async def test_what_came_to_a_locked_or_idle_session_is_offered_again_and_sent(s
     page = await amira.post(f"{SVEA}/emergency", DECLARED, page)
     assert page.url.path == "/locked"
     assert "inte borta" in page.text and "medvetslös" not in page.text
+    traced = sql("SELECT convert_from(entries, 'UTF8') FROM audit.block ORDER BY at DESC LIMIT 5")
+    assert '"outcome":"locked"' in str(traced) and "medvetslös" not in str(traced)
     assert sql("SELECT count(*) FROM access.emergency") == [(0,)]
     page = await unlock(amira, page)
     assert page.url.path.startswith("/kept/")
@@ -105,8 +113,8 @@ async def test_another_person_who_logs_in_there_gets_nothing_of_it(sql, amira):
     page = await amira.get(f"{SVEA}/emergency")
     away(sql)
     page = await amira.post(f"{SVEA}/emergency", DECLARED, page)
-    way = re.search(r'href="(/unlock\?[^"]+)"', page.text)
-    page = await amira.client.get(html.unescape(way[1]))
+    way = one(r'href="(/unlock\?[^"]+)"', page.text)
+    page = await amira.client.get(way)
     form = dict(httpx.QueryParams(page.url.query)) | {"person": "Practitioner/karin-ek"}
     page = await amira.client.post("/oidc/authorize", data=form)
     assert page.url.path == "/" and "Karin Ek" in page.text
@@ -125,8 +133,8 @@ async def test_what_is_kept_is_its_own_sessions_only(sql, amira, services):
         assert (await other.get(page.url.path)).status_code == 404
         assert (await other.get("/kept/not-an-id")).status_code == 404
     # It goes with the session.
-    out = re.search(r'action="/logout"><input type="hidden" name="csrf" value="([^"]+)"', page.text)
-    await amira.client.post("/logout", data={"csrf": html.unescape(out[1])})
+    out = one(r'action="/logout"><input type="hidden" name="csrf" value="([^"]+)"', page.text)
+    await amira.client.post("/logout", data={"csrf": out})
     assert sql("SELECT count(*) FROM access.kept_form") == [(0,)]
 
 
@@ -215,7 +223,7 @@ async def test_it_can_be_sent_in_the_other_assignment_all_the_same(sql, amira):
 
 async def test_a_part_sent_from_the_assignment_one_has_left_leads_to_the_choice(sql, amira):
     page = await amira.get("/sessions")
-    token = re.search(r'name="csrf" value="([^"]+)"', page.text)[1]
+    token = one(r'name="csrf" value="([^"]+)"', page.text)
     await switch(amira, "Brämhult")
     answer = await amira.client.post(
         "/sessions", data={"session": "others", "csrf": token}, headers={"hx-request": "true"}
@@ -228,23 +236,27 @@ async def test_an_act_that_needs_a_fresh_log_in_leads_there_and_back(sql, as_):
     page = await maria.get("/lifts")
     sql("UPDATE access.session SET auth_time = now() - interval '16 minutes'")
     number = {"number": "193711042386", "unit": "x", "said": "Samtyckte vid besöket i dag"}
-    token = re.search(r'name="csrf" value="([^"]*)"', page.text)
-    assert token is not None
-    refused = await maria.client.post("/lifts", data={**number, "csrf": html.unescape(token[1])})
+    token = one(r'name="csrf" value="([^"]*)"', page.text)
+    refused = await maria.client.post("/lifts", data={**number, "csrf": token})
     assert refused.status_code == 403
     assert "häva en spärr" in refused.text and "15 minuterna" in refused.text
     assert "Det du skrev finns kvar." in refused.text
-    way = re.search(r'href="(/login\?fresh=lift-block&amp;next=%2Fkept%2F[^"]+)"', refused.text)
-    assert way is not None
-    page = await maria.client.get(html.unescape(way[1]))
+    way = one(r'href="(/login\?fresh=lift-block&amp;next=%2Fkept%2F[^"]+)"', refused.text)
+    page = await maria.client.get(way)
     person = sql("SELECT person FROM access.session WHERE name = 'Maria Lund' LIMIT 1")[0][0]
     form = dict(httpx.QueryParams(page.url.query)) | {"person": person}
     assert (form["prompt"], form["max_age"]) == ("login", "0")
     page = await maria.client.post("/oidc/authorize", data=form)
     assert page.url.path.startswith("/kept/") and "Samtyckte vid besöket i dag" in page.text
     sent = await maria.client.post("/lifts", data=fields(page.text, "/lifts"))
-    # Fresh enough now; that there is no such block is another matter.
+    # Fresh enough now; that there is no such block is another matter, and what was refused is not lost.
     assert "Det finns ingen sådan spärr" in sent.text
+    assert sql("SELECT count(*) FROM access.kept_form") == [(1,)]
+    sql("UPDATE access.session SET auth_time = now() - interval '16 minutes'")
+    page = await maria.get(page.url.path)
+    again = await maria.client.post("/lifts", data=fields(page.text, "/lifts"))
+    assert f"next=%2Fkept%2F{page.url.path.removeprefix('/kept/')}" in again.text
+    assert sql("SELECT count(*) FROM access.kept_form") == [(1,)]
 
 
 async def test_r1_shows_the_way_to_a_higher_level_and_back(sql, browser):
@@ -253,9 +265,9 @@ async def test_r1_shows_the_way_to_a_higher_level_and_back(sql, browser):
     form = dict(httpx.QueryParams(page.url.query)) | {"person": "Practitioner/karin-ek"}
     page = await client.post("/oidc/authorize", data={**form, "level": "2"})
     assert page.status_code == 403 and "Du behöver logga in säkrare" in page.text
-    way = re.search(r'href="(/login\?level=3&amp;next=[^"]+)"', page.text)
-    assert way is not None and "Logga in med högre tillitsnivå" in page.text
-    page = await client.get(html.unescape(way[1]))
+    assert "Logga in med högre tillitsnivå" in page.text
+    way = one(r'href="(/login\?level=3&amp;next=[^"]+)"', page.text)
+    page = await client.get(way)
     form = dict(httpx.QueryParams(page.url.query)) | {"person": "Practitioner/karin-ek"}
     page = await client.post("/oidc/authorize", data=form)
     assert page.url.path == "/patients/svea-andersson"
