@@ -191,7 +191,7 @@ async def _elsewhere(rule: Rule, visit: Visit) -> Response | None:
     if visit.session is None:
         return _go(visit, f"/login?next={here}")
     if visit.session.state == "choose":
-        return _go(visit, "/login/assignment")
+        return _go(visit, f"/login/assignment?next={here}")
     kind = visit.actor.kind
     if rule.access in ("staff", "record") and kind != "staff":
         raise NotFound("There is no such page.", "Sidan finns inte.")

@@ -75,6 +75,7 @@
       return;
     }
     if (state.person !== who) { wipe(); return; }
+    if (state.state !== "active") { lock(false); return; } // an assignment is to be chosen first
     take(state);
     if (shut) for (const field of document.querySelectorAll('input[name="csrf"]')) field.value = csrf;
     open();
