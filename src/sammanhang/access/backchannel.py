@@ -15,7 +15,14 @@ from starlette.routing import Route
 
 from sammanhang.store.database import Database
 
-from .identity_provider import LEEWAY_SECONDS, Provider, ProviderDown, TokenRefused, provider_of
+from .identity_provider import (
+    LEEWAY_SECONDS,
+    Provider,
+    ProviderDown,
+    TokenRefused,
+    is_name,
+    provider_of,
+)
 from .identity_services import Services, services_of, trace
 from .oidc_errors import OAuthError, form_of, json_response
 from .used_tokens import use_once
@@ -83,8 +90,7 @@ def _check(header: dict[str, Any], claims: dict[str, Any], provider: Provider) -
     if "nonce" in claims:
         raise TokenRefused("nonce")
     for name in ("sub", "sid", "jti"):
-        text = claims.get(name)
-        if text is not None and (not isinstance(text, str) or not 0 < len(text) <= 512):
+        if claims.get(name) is not None and not is_name(claims[name]):
             raise TokenRefused(name)
     if claims.get("jti") is None:
         raise TokenRefused("jti")

@@ -132,19 +132,15 @@ async def _answered(request: Request, provider: Provider, attempt: Attempt, stat
     held = await held_by(services.database, id) if actor.kind == "staff" else []
     if actor.kind == "staff" and not held:
         return await _failed(request, "no_assignment", "no current assignment", 403, actor)
-    sid = claims.get("sid")
-    proof = sessions.Proof(
-        id_token, proved, provider.issuer, claims["sub"], sid if isinstance(sid, str) else None
-    )
+    proof = sessions.Proof(id_token, proved, provider.issuer, claims["sub"], claims.get("sid"))
     earlier = await _earlier(request, actor, attempt)
+    unlocked = earlier is not None and await sessions.asleep(request) is not None
     goes_on = earlier.assignment.id if earlier is not None and earlier.assignment else None
     in_force = held[0] if len(held) == 1 else None
     in_force = next((h for h in held if h.assignment.id == goes_on), in_force)
     fresh = await sessions.create(request, actor=actor, held=in_force, proof=proof)
     details = {"loa": actor.loa, "session": fresh.session.id, "issuer": provider.issuer}
-    await trace(
-        request, "unlock" if earlier is not None else "login", fresh.session.actor, details=details
-    )
+    await trace(request, "unlock" if unlocked else "login", fresh.session.actor, details=details)
     # Who logs in where another's screen was locked begins from the beginning.
     stranger = bool(attempt.purpose.person) and attempt.purpose.person != actor.id
     next_ = "/" if stranger else attempt.purpose.next

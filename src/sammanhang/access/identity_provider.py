@@ -278,11 +278,18 @@ def _check_log_in(claims: dict[str, Any], nonce: str) -> None:
     said = claims.get("nonce")
     if not isinstance(said, str) or not hmac.compare_digest(said.encode(), nonce.encode()):
         raise TokenRefused("nonce")
-    if not isinstance(claims.get("sub"), str) or not claims["sub"]:
+    if not is_name(claims.get("sub")):
         raise TokenRefused("subject")
+    if claims.get("sid") is not None and not is_name(claims["sid"]):
+        raise TokenRefused("session")
     level = claims.get("acr")
     if not isinstance(level, str) or level not in LEVELS:
         raise TokenRefused("level of assurance")
+
+
+def is_name(value: object) -> TypeGuard[str]:
+    """Whether a value can be `sub`, `sid` or `jti`: text of 1 to 255 letters that can be written down."""
+    return isinstance(value, str) and 0 < len(value) <= 255 and value.isprintable()
 
 
 def _is_time(value: object) -> TypeGuard[float]:

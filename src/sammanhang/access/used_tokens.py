@@ -14,6 +14,6 @@ async def use_once(database: Database, issuer: str, jti: str, until: float) -> b
         cursor = await connection.execute(
             "INSERT INTO access.used_token (issuer, jti, until) VALUES (%s, %s, to_timestamp(%s))"
             " ON CONFLICT DO NOTHING",
-            (issuer, jti.replace("\0", "\ufffd"), until),
+            (issuer, jti, until),
         )
         return cursor.rowcount == 1

@@ -99,6 +99,8 @@ async def test_a_token_is_taken_once(w: World) -> None:
         ({"sid": "a" * 600}, "sid"),
         ({"jti": None}, "jti"),
         ({"jti": ""}, "jti"),
+        ({"jti": "a\0b"}, "jti"),
+        ({"sub": "a\r\nb"}, "sub"),
     ],
 )
 async def test_a_token_that_does_not_hold_ends_nothing(
