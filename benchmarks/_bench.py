@@ -177,7 +177,7 @@ class Bench:
         environment = os.environ | {
             "SAMMANHANG_DATABASE_URL": dsn, "SAMMANHANG_PORT": str(port),
             "SAMMANHANG_PROCESSES": str(processes), "SAMMANHANG_LOG_LEVEL": "warning",
-            "SAMMANHANG_SESSION_IDLE_MINUTES": "600",
+            "SAMMANHANG_SESSION_IDLE_MINUTES": "600", "SAMMANHANG_SESSION_LOCK_MINUTES": "600",
         }  # fmt: skip
         log = DATA / "server.log"
         with log.open("w") as said:

@@ -6,30 +6,31 @@ there at once.
 
 from __future__ import annotations
 
-import contextlib
 import errno
 import os
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 
 import click
 
 from sammanhang import __version__
 from sammanhang.kernel.errors import SammanhangError
-from sammanhang.kernel.settings import DEFAULTS, ROWS, BadSetting, Settings, markdown, variable_of
+from sammanhang.kernel.settings import DEFAULTS, ROWS, BadSetting, markdown, variable_of
+from sammanhang.operate import access_checks  # noqa: F401 (its commands belong to `access`)
+from sammanhang.operate.access_commands import access, keys, partners
+from sammanhang.operate.command import (
+    EXIT_CODES,
+    FAULT,
+    INTERRUPTED,
+    NO_DATABASE,
+    NO_PLACE,
+    OK,
+    USAGE,
+    database_of,
+    settings_in_force,
+)
 from sammanhang.operate.stopping import Stopped, stop_on_signals
-
-OK, FAULT, USAGE, NO_DATABASE, NO_PLACE = 0, 1, 2, 3, 4
-INTERRUPTED = 130
-
-EXIT_CODES = """\b
-Exit codes:
-  0  done, nothing wrong found
-  1  done, and a fault was found (or the work itself failed)
-  2  used wrongly: an unknown option, a setting with a value it cannot have
-  3  the database cannot be reached, or ended
-  4  port, disk or data folder: in use, full, or not writable"""
 
 
 @click.group(
@@ -58,7 +59,7 @@ def run() -> None:
     """
     from sammanhang.operate.run import run as serve
 
-    serve(_settings())
+    serve(settings_in_force())
 
 
 @cli.group()
@@ -80,8 +81,8 @@ def region_create(residents: int | None, seed: int | None) -> int:
     """
     from sammanhang.operate.run import build_region
 
-    settings = _settings()
-    with _database(settings) as dsn:
+    settings = settings_in_force()
+    with database_of(settings) as dsn:
         made = build_region(
             dsn,
             settings.residents if residents is None else residents,
@@ -117,9 +118,9 @@ def load(path: Path, owner: str | None, processes: int | None, rejected: Path | 
     from sammanhang.operate.progress import Progress
     from sammanhang.store.load import load_path
 
-    settings = _settings()
+    settings = settings_in_force()
     refused = rejected or settings.data / "rejected.ndjson"
-    with _database(settings) as dsn, Progress("Loading", "resources") as progress:
+    with database_of(settings) as dsn, Progress("Loading", "resources") as progress:
         report = load_path(
             dsn,
             path,
@@ -149,7 +150,7 @@ def export(folder: Path) -> None:
     from sammanhang.operate.progress import Progress
     from sammanhang.store.export import export_all
 
-    with _database(_settings()) as dsn, Progress("Exporting", "resources") as progress:
+    with database_of(settings_in_force()) as dsn, Progress("Exporting", "resources") as progress:
         folder.mkdir(parents=True, exist_ok=True)
         report = export_all(dsn, folder, progress)
     files = report.files if isinstance(report.files, int) else len(report.files)
@@ -170,7 +171,7 @@ def check() -> int:
     """
     from sammanhang.operate.check import check_all
 
-    settings = _settings()
+    settings = settings_in_force()
     sound = True
     for result in check_all(settings):
         click.echo(f"{'ok   ' if result.ok else 'FAULT'}  {result.what}: {result.found}")
@@ -197,7 +198,7 @@ def audit_verify() -> int:
     from sammanhang.access.audit import verify
     from sammanhang.operate.progress import Progress
 
-    with _database(_settings()) as dsn, Progress("Verifying", "entries") as progress:
+    with database_of(settings_in_force()) as dsn, Progress("Verifying", "entries") as progress:
         report = verify(dsn, progress)
     for fault in report.faults:
         click.echo(fault, err=True)
@@ -221,7 +222,7 @@ def audit_follow(places: Path, once: bool) -> int:
     """
     from sammanhang.operate.shipping import ship
 
-    with _database(_settings()) as dsn:
+    with database_of(settings_in_force()) as dsn:
         try:
             ship(dsn, places, sys.stdout.buffer, once=once)
         except BrokenPipeError:
@@ -230,77 +231,6 @@ def audit_follow(places: Path, once: bool) -> int:
             click.echo("The receiver has gone; start again to go on.", err=True)
             return FAULT
     return OK
-
-
-@cli.group()
-def access() -> None:
-    """Who may see what: rules, staff and their rights."""
-
-
-@access.command("preview", epilog=EXIT_CODES)
-@click.argument("name")
-@click.argument("path", type=click.Path(exists=True, dir_okay=False, path_type=Path))
-@click.option("--days", type=click.IntRange(1, 366), default=30, help="How far back. Default: 30.")
-@click.option(
-    "--most", type=click.IntRange(1), default=20_000, help="Blocks of the trace read at most."
-)
-def access_preview(name: str, path: Path, days: int, most: int) -> int:
-    """Show how many accesses a change of a rule's parameters would have changed.
-
-    NAME is the content (`rules/ages`), PATH a file with its new version. Nothing is changed; to put it in force,
-    lay the file in the folder of SAMMANHANG_CONTENT_FOLDER with the day it begins.
-
-    \b
-    Example:
-      sammanhang access preview rules/ages ages-2027.json
-    """
-    from sammanhang.cli_access import preview
-
-    settings = _settings()
-    with _database(settings) as dsn:
-        click.echo(preview(dsn, settings, name, path, days, most))
-    return OK
-
-
-@access.command("review", epilog=EXIT_CODES)
-@click.option("--find", "find_", is_flag=True, help="Go through what is new in the trace.")
-def access_review(find_: bool) -> int:
-    """Log review: what was gone through, and how many cases wait.
-
-    With --find first goes through what is new in the trace, as the server does at intervals
-    (SAMMANHANG_REVIEW_SECONDS). Nothing here deletes from the trace: it is kept, at least as long
-    as content/rules/log_retention says. Ends with exit code 1 when a block cannot be read, or when
-    another process is going through the trace.
-
-    \b
-    Example:
-      sammanhang access review --find
-    """
-    from sammanhang.access.review.finding import find, standing
-    from sammanhang.kernel.content import content
-    from sammanhang.operate.progress import Progress
-
-    sound = True
-    with _database(_settings()) as dsn:
-        if find_:
-            with Progress("Going through the log", "entries") as progress:
-                report = find(dsn, progress)
-            sound = not report.unreadable and not report.busy
-            if report.busy:
-                click.echo("Another process is going through the log now.", err=True)
-            else:
-                click.echo(f"Went through {report.entries} entries: {report.cases} new cases.")
-            if report.unreadable:
-                click.echo(
-                    f"{report.unreadable} blocks cannot be read; see `sammanhang audit verify`.",
-                    err=True,
-                )
-        now = standing(dsn)
-    click.echo(f"Last gone through: {now.last or 'never'}. Waiting: {now.waiting} cases.")
-    years = content("rules/log_retention")["years"]
-    since = f" since {now.since:%Y-%m-%d}" if now.since else ""
-    click.echo(f"There is a trace{since}; at least {years} years of it are kept.")
-    return OK if sound else FAULT
 
 
 @cli.group()
@@ -320,11 +250,11 @@ def clients_demo() -> int:
     """
     from sammanhang.operate.run import print_demo_client
 
-    settings = _settings()
+    settings = settings_in_force()
     if not settings.demo:
         click.echo("There is no demo client where SAMMANHANG_DEMO is false.", err=True)
         return FAULT
-    with _database(settings) as dsn:
+    with database_of(settings) as dsn:
         print_demo_client(settings, dsn)
     return OK
 
@@ -342,7 +272,7 @@ def settings_command(as_markdown: bool) -> None:
     if as_markdown:
         click.echo(markdown(), nl=False)
         return
-    settings = _settings()
+    settings = settings_in_force()
     width = max(len(variable_of(name)) for name in ROWS)
     for name, row in ROWS.items():
         value = getattr(settings, name)
@@ -352,18 +282,8 @@ def settings_command(as_markdown: bool) -> None:
         click.echo(f"{variable_of(name):{width}}  {shown or '(empty)'}{given}")
 
 
-def _settings() -> Settings:
-    return Settings.load(warn=lambda sentence: click.echo(f"Warning: {sentence}", err=True))
-
-
-@contextlib.contextmanager
-def _database(settings: Settings) -> Iterator[str]:
-    """The database, open and at this version, for as long as a command works on it."""
-    from sammanhang.operate.run import migrate_database, open_database
-
-    with open_database(settings) as dsn:
-        migrate_database(dsn)
-        yield dsn
+for group in (access, keys, partners):
+    cli.add_command(group)
 
 
 def call(arguments: list[str] | None = None) -> int:

@@ -19,7 +19,12 @@ PEOPLE = (
         ("/lifts", "/lifts#193711042386", "/sessions", "/review/figures"),
     ),
     ("Annika Sjöberg", "", False, ("/", "/review", "/review/figures", "/review/public")),
-    ("David Wallin", "", False, ("/rules",)),
+    (
+        "David Wallin",
+        "",
+        False,
+        ("/rules", "/preflight", "/preflight?run=1&only_faults=1", "/unlocked", "/lock"),
+    ),
     ("Karin Ek", "", False, ("/patients/svea-andersson/consents",)),
     ("Svea Andersson", "", True, ("/me", "/me/log", "/me/consents")),
     ("Jonas Lindgren", "", True, ("/me", "/me/family/greta-lindgren", "/me/family/svea-andersson")),

@@ -2,18 +2,19 @@
 
 `/login` sends the browser to the provider with state, nonce and PKCE; `/login/callback` takes the
 answer, checks all of it, and makes the session. A person with several assignments chooses one before
-anything else is open (R1: one assignment per session). Sources: OpenID Connect Core 1.0 3.1, RFC 7636,
-RFC 9207, RFC 9700.
+anything else is open (R1: one assignment per session). Who needs a higher level, or a log-in made just now,
+is sent once more with `acr_values` and `max_age`; what comes back is held to it. Sources: OpenID Connect
+Core 1.0 3.1, RFC 7636, RFC 9207, RFC 9470, RFC 9700.
 """
 
 from __future__ import annotations
 
-import hashlib
-import hmac
 import secrets
 import time
 from dataclasses import dataclass
-from urllib.parse import quote, urlencode, urlsplit
+from datetime import UTC, datetime, timedelta
+from typing import Any
+from urllib.parse import quote, urlencode
 
 import httpx
 from starlette.requests import Request
@@ -21,66 +22,34 @@ from starlette.responses import RedirectResponse, Response
 from starlette.routing import Route
 
 from sammanhang.kernel.errors import Refused, Unauthenticated
-from sammanhang.kernel.settings import Settings
 
-from . import sessions
+from . import identity_attempt, sessions
 from .actor import Actor
+from .assurance import record_level
+from .forms import OtherAssignment
+from .identity_attempt import Attempt, Purpose, local_path
 from .identity_pages import ChoosePage, LogoutPage, MessagePage, render
-from .identity_provider import LEVELS, Provider, ProviderDown, TokenRefused, provider_of
-from .identity_services import address, base_url, secure, services_of, trace
+from .identity_provider import (
+    LEEWAY_SECONDS,
+    LEVELS,
+    Provider,
+    ProviderDown,
+    TokenRefused,
+    acr_values,
+    provider_of,
+)
+from .identity_services import address, base_url, services_of, trace
 from .oidc_grants import after_logout, redirect_uri, s256
 from .rates import Rate
 from .staff import held_by, name_of, person_of_claims
 
-ATTEMPT_SECONDS = 600
 _SWEEP_SECONDS = 600.0
 _swept = [float("-inf")]
 _begun = Rate()
 
 
-@dataclass(frozen=True, slots=True)
-class _Attempt:
-    nonce: str
-    verifier: str
-    next: str
-
-
-# start: a log-in under way
-_START = """
-INSERT INTO access.login_attempt (state, browser, nonce, verifier, next, expires)
-VALUES (%s, %s, %s, %s, %s, now() + make_interval(secs => %s))
-"""
-# finish: the log-in an answer belongs to, once, in time
-_FINISH = """
-DELETE FROM access.login_attempt WHERE state = %s
-RETURNING browser, nonce, verifier, next, expires > now()
-"""
-
-
-def local_path(text: str | None) -> str:
-    """Where to go after log-in: a path of this server, `/` for anything else (no open redirect).
-
-    Browsers read `//host`, `/\\host` and a path with a tab or line break in it as another host
-    (WHATWG URL 4.4); such are refused, and so are the log-in's own pages, which would go round.
-    """
-    if not text or len(text) > 2000 or not text.startswith("/") or text.startswith("//"):
-        return "/"
-    if "\\" in text or any(ord(c) <= 32 or ord(c) == 127 for c in text):
-        return "/"
-    try:
-        parts = urlsplit(text)
-    except ValueError:
-        return "/"
-    if parts.scheme or parts.netloc or parts.path.split("/")[1] in ("login", "logout", "oidc"):
-        return "/"
-    return text
-
-
-async def login_start(request: Request, next: str) -> Response:
-    """Begins a log-in: to the provider, with what will show that the answer is ours.
-
-    `next` is where the person was going; it passes `local_path`.
-    """
+async def login_start(request: Request, purpose: Purpose) -> Response:
+    """Begins a log-in: to the provider, with what will show that the answer is ours."""
     services = services_of(request)
     settings = services.settings
     provider = provider_of(services)
@@ -97,32 +66,25 @@ async def login_start(request: Request, next: str) -> Response:
     except ProviderDown as down:
         await trace(request, "login", "system:login", outcome=str(down))
         return render(request, MessagePage("unavailable"), 503)
-    state, nonce, browser = (secrets.token_urlsafe(32) for _ in range(3))
-    verifier = secrets.token_urlsafe(48)
-    async with services.database.writing() as connection:
-        await connection.execute(
-            _START,
-            (_hash(state), _hash(browser), nonce, verifier, local_path(next), ATTEMPT_SECONDS),
-        )
+    begun = await identity_attempt.begin(request, purpose)
     asked = {
         "response_type": "code",
         "client_id": provider.client_id,
         "redirect_uri": redirect_uri(settings),
         "scope": "openid profile",
-        "state": state,
-        "nonce": nonce,
-        "code_challenge": s256(verifier),
+        "state": begun.state,
+        "nonce": begun.nonce,
+        "code_challenge": s256(begun.verifier),
         "code_challenge_method": "S256",
     }
+    if purpose.level:
+        asked["acr_values"] = acr_values(purpose.level, metadata)
+    if purpose.anew:
+        asked |= {"prompt": "login", "max_age": "0"}
     response = RedirectResponse(
         _with(metadata["authorization_endpoint"], asked), 303, {"Cache-Control": "no-store"}
     )
-    # A cookie of its own for each attempt: two windows may log in at the same time, and an answer
-    # smuggled into somebody else's browser (log-in CSRF) finds no cookie there.
-    response.set_cookie(
-        _attempt_cookie(settings, state), browser, max_age=ATTEMPT_SECONDS, path="/",
-        secure=secure(settings), httponly=True, samesite="lax",
-    )  # fmt: skip
+    begun.put(response, settings)
     return response
 
 
@@ -133,7 +95,7 @@ async def login_callback(request: Request) -> Response:
     if provider is None:
         return render(request, MessagePage("no_provider", None), 503)
     state = request.query_params.get("state", "")
-    attempt = await _finish(request, state)
+    attempt = await identity_attempt.finish(request, state)
     if attempt is None:
         return await _failed(request, "attempt", "unknown, used or late state")
     try:
@@ -144,9 +106,7 @@ async def login_callback(request: Request) -> Response:
         return await _failed(request, "unavailable", str(down), 503)
 
 
-async def _answered(
-    request: Request, provider: Provider, attempt: _Attempt, state: str
-) -> Response:
+async def _answered(request: Request, provider: Provider, attempt: Attempt, state: str) -> Response:
     services = services_of(request)
     settings = services.settings
     answer = request.query_params
@@ -171,22 +131,32 @@ async def _answered(
     actor = Actor(
         "staff" if kind == "Practitioner" else "resident", person, name, loa=LEVELS[claims["acr"]]
     )
+    if actor.loa < attempt.purpose.level:
+        # As before: asking once more of itself would go round for ever.
+        return await _failed(request, "level", "level of assurance too low", 403, actor)
+    proved = _proved(claims)
+    if attempt.purpose.anew and not _just_now(proved, attempt):
+        raise TokenRefused("not a log-in made now")
     held = await held_by(services.database, id) if actor.kind == "staff" else []
     if actor.kind == "staff" and not held:
         return await _failed(request, "no_assignment", "no current assignment", 403, actor)
-    fresh = await sessions.create(
-        request, actor=actor, held=held[0] if len(held) == 1 else None, id_token=id_token
-    )
-    await trace(
-        request, "login", fresh.session.actor,
-        details={"loa": actor.loa, "session": fresh.session.id, "issuer": provider.issuer},
-    )  # fmt: skip
-    next = attempt.next
+    proof = sessions.Proof(id_token, proved, provider.issuer, claims["sub"], claims.get("sid"))
+    earlier = await _earlier(request, actor, attempt)
+    unlocked = earlier is not None and await sessions.asleep(request) is not None
+    goes_on = earlier.assignment.id if earlier is not None and earlier.assignment else None
+    in_force = held[0] if len(held) == 1 else None
+    in_force = next((h for h in held if h.assignment.id == goes_on), in_force)
+    fresh = await sessions.create(request, actor=actor, held=in_force, proof=proof)
+    details = {"loa": actor.loa, "session": fresh.session.id, "issuer": provider.issuer}
+    await trace(request, "unlock" if unlocked else "login", fresh.session.actor, details=details)
+    # Who logs in where another's screen was locked begins from the beginning.
+    stranger = bool(attempt.purpose.person) and attempt.purpose.person != actor.id
+    next_ = "/" if stranger else attempt.purpose.next
     if fresh.session.state == "choose":
-        next = "/login/assignment?next=" + quote(next, safe="")
-    response = _go(next)
+        next_ = "/login/assignment?next=" + quote(next_, safe="")
+    response = _go(next_)
     fresh.put(response, settings)
-    _drop_attempt(response, settings, state)
+    identity_attempt.drop(response, settings, state)
     await _sweep_sometimes(request)
     return response
 
@@ -205,17 +175,30 @@ async def login(request: Request) -> Response:
         onward = {**request.query_params, "next": next, "here": "1"}
         return _go(_with(f"{base_url(settings)}/login", onward))
     session = await sessions.current(request)
-    wanted = 3 if request.query_params.get("level") == "3" else 0
-    if session is not None and session.actor.loa >= wanted:
+    anew = "fresh" in request.query_params
+    level = _level(request)
+    if session is not None and session.actor.loa >= level and not anew:
         choosing = session.state == "choose"
         return _go("/login/assignment?next=" + quote(next, safe="") if choosing else next)
-    return await login_start(request, next)
+    whose = await _whose(request)
+    return await login_start(request, Purpose(next, level, anew or whose.locked, whose.person))
+
+
+async def unlock(request: Request) -> Response:
+    """`GET /unlock?next=…`: a log-in made now, which opens a locked screen for whoever locked it."""
+    next = local_path(request.query_params.get("next"))
+    whose = await _whose(request)
+    if not whose.locked and whose.person:
+        return _go(next)
+    return await login_start(request, Purpose(next, whose.level, True, whose.person))
 
 
 async def assignment(request: Request) -> Response:
     """`/login/assignment`: the page to choose one on, and the choice; also to switch later."""
     services = services_of(request)
     session = await sessions.current(request)
+    if session is None and await sessions.asleep(request) is not None:
+        return _go("/locked")
     if session is None or session.actor.kind != "staff":
         return _go("/login")
     if request.method == "GET":
@@ -232,8 +215,9 @@ async def assignment(request: Request) -> Response:
         await trace(request, "refuse", session.actor, rule=refused.rule, outcome="refused")
         text = "forged" if refused.rule == "CSRF" else "not_yours"
         return render(request, MessagePage(text, "/login/assignment"), 403)
-    except Unauthenticated:
-        return _go("/login")
+    except (Unauthenticated, OtherAssignment):
+        # Ended, or switched already, in another window: the page to choose on shows how it is now.
+        return _go("/login/assignment?next=" + quote(next, safe=""))
     await trace(
         request, "assignment", fresh.session.actor,
         details={"session": fresh.session.id, "was": session.id},
@@ -244,9 +228,10 @@ async def assignment(request: Request) -> Response:
 
 
 async def logout(request: Request) -> Response:
-    """`POST /logout`: ends the session here and at the provider; `GET` asks first."""
+    """`POST /logout`: ends the session here and at the provider, locked or not; `GET` asks first."""
     services = services_of(request)
-    session = await sessions.current(request)
+    sleeping = await sessions.asleep(request)
+    session = sleeping.session if sleeping is not None else await sessions.current(request)
     if session is None:
         response: Response = _go("/")
         sessions.forget_cookie(response, services.settings)
@@ -258,6 +243,8 @@ async def logout(request: Request) -> Response:
     except sessions.ForgedForm:
         await trace(request, "refuse", session.actor, rule="CSRF", outcome="refused")
         return render(request, MessagePage("forged", "/logout"), 403)
+    except OtherAssignment:
+        pass  # one logs out of all of them
     await sessions.logout(request)
     await trace(request, "logout", session.actor, details={"session": session.id})
     response = _go(await _provider_logout(request, session.id_token))
@@ -267,26 +254,69 @@ async def logout(request: Request) -> Response:
     return response
 
 
+async def logged_out(request: Request) -> Response:
+    """`GET /logout/done`: where the provider leads when it has logged out too."""
+    if await sessions.current(request) is not None:
+        return _go("/")
+    return render(request, MessagePage("logged_out"))
+
+
 routes = [
     Route("/login", login, methods=["GET"]),
     Route("/login/callback", login_callback, methods=["GET"]),
+    Route("/unlock", unlock, methods=["GET"]),
     Route("/login/assignment", assignment, methods=["GET", "POST"]),
     Route("/logout", logout, methods=["GET", "POST"]),
+    Route("/logout/done", logged_out, methods=["GET"]),
 ]
 
 
-async def _finish(request: Request, state: str) -> _Attempt | None:
-    """The attempt an answer belongs to, spent by this; None when it is not of this browser."""
-    services = services_of(request)
-    if not state or len(state) > 200:
+def _level(request: Request) -> int:
+    """The level `level=` asks for: a whole number the provider may reach, else 0."""
+    asked = request.query_params.get("level", "")
+    return int(asked) if asked in ("2", "3", "4") else 0
+
+
+@dataclass(frozen=True, slots=True)
+class _Whose:
+    """Whose session the browser has: the person (empty for none), whether it is asleep, its level."""
+
+    person: str = ""
+    locked: bool = False
+    level: int = 0
+
+
+async def _whose(request: Request) -> _Whose:
+    session = await sessions.current(request)
+    sleeping = await sessions.asleep(request)
+    if sleeping is not None:
+        actor = sleeping.session.actor
+        # What was open needed no more than this; a lower log-in would show less than the page beneath.
+        return _Whose(actor.id, True, min(actor.loa, record_level(actor)))
+    return _Whose(session.actor.id if session is not None else "")
+
+
+async def _earlier(request: Request, actor: Actor, attempt: Attempt) -> Actor | None:
+    """The person as they were in the session that goes on: theirs, and this log-in is for it."""
+    if attempt.purpose.person != actor.id:
         return None
-    browser = request.cookies.get(_attempt_cookie(services.settings, state), "")
-    async with services.database.writing() as connection:
-        cursor = await connection.execute(_FINISH, (_hash(state),))
-        row = await cursor.fetchone()
-    if row is None or not row[4] or not hmac.compare_digest(_hash(browser), row[0]):
+    sleeping = await sessions.asleep(request)
+    session = sleeping.session if sleeping is not None else await sessions.current(request)
+    return session.actor if session is not None and session.actor.id == actor.id else None
+
+
+def _proved(claims: dict[str, Any]) -> datetime | None:
+    """When the person proved who they are, by `auth_time`; None when the provider does not say."""
+    at = claims.get("auth_time")
+    if not isinstance(at, int) or isinstance(at, bool) or not 0 < at < 1 << 40:
         return None
-    return _Attempt(row[1], row[2], row[3])
+    return datetime.fromtimestamp(at, UTC)
+
+
+def _just_now(proved: datetime | None, attempt: Attempt) -> bool:
+    """OpenID Connect Core 3.1.2.1, `max_age`: proved since the attempt began, give or take the clocks."""
+    early = attempt.started - timedelta(seconds=LEEWAY_SECONDS)
+    return proved is not None and proved >= early
 
 
 async def _failed(
@@ -296,7 +326,7 @@ async def _failed(
     await trace(request, "login", actor or "system:login", outcome=why)
     services = services_of(request)
     response = render(request, MessagePage(text), status)
-    _drop_attempt(response, services.settings, request.query_params.get("state", ""))
+    identity_attempt.drop(response, services.settings, request.query_params.get("state", ""))
     return response
 
 
@@ -330,6 +360,7 @@ async def _provider_logout(request: Request, id_token: str | None) -> str:
         "client_id": provider.client_id,
         "post_logout_redirect_uri": after_logout(services.settings),
     }
+    asked["state"] = secrets.token_urlsafe(16)
     return _with(endpoint, asked | ({"id_token_hint": id_token} if id_token else {}))
 
 
@@ -337,20 +368,7 @@ async def _sweep_sometimes(request: Request) -> None:
     if time.monotonic() - _swept[0] > _SWEEP_SECONDS:
         _swept[0] = time.monotonic()
         services = services_of(request)
-        await sessions.sweep(services.database, services.settings)
-
-
-def _attempt_cookie(settings: Settings, state: str) -> str:
-    # Named by a hash: the state in a link must not become a name of somebody else's choosing.
-    prefix = "__Host-" if secure(settings) else ""
-    return f"{prefix}sammanhang-login-{_hash(state).hex()[:12]}"
-
-
-def _drop_attempt(response: Response, settings: Settings, state: str) -> None:
-    response.delete_cookie(
-        _attempt_cookie(settings, state), path="/", secure=secure(settings), httponly=True,
-        samesite="lax",
-    )  # fmt: skip
+        await sessions.sweep(services.database)
 
 
 def _go(to: str) -> RedirectResponse:
@@ -359,7 +377,3 @@ def _go(to: str) -> RedirectResponse:
 
 def _with(url: str, more: dict[str, str]) -> str:
     return f"{url}{'&' if '?' in url else '?'}{urlencode(more)}"
-
-
-def _hash(text: str) -> bytes:
-    return hashlib.sha256(text.encode("utf-8", "surrogatepass")).digest()

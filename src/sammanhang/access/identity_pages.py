@@ -69,6 +69,26 @@ class LogoutPage:
 
 
 @dataclass(frozen=True)
+class LockPage:
+    """Really lock? For those who come by a link; a page's own button posts straight away."""
+
+    template = "lock.html"
+    name: str
+    csrf: str
+
+
+@dataclass(frozen=True)
+class LockedPage:
+    """The screen is locked. `onward` leads to the log-in that opens it, `kept` says something typed waits."""
+
+    template = "locked.html"
+    name: str
+    onward: str
+    kept: bool
+    csrf: str
+
+
+@dataclass(frozen=True)
 class MessagePage:
     """Something did not go as meant: what is so, and what one can do. `text` names the texts.
 
@@ -80,7 +100,30 @@ class MessagePage:
     again: str | None = "/login"
 
 
-Page = ProviderPage | ChoosePage | LogoutPage | MessagePage
+@dataclass(frozen=True)
+class ContextPage:
+    """Another system opens a patient here: in which assignment, and what to do when it cannot be so.
+
+    partner      the other system's name
+    patient      the identity number the link gave, as people write it; empty when it gave none
+    assignment   the assignment the patient would be opened in; None when the person does not have it now
+    in_force     the one in force, to be left; None when none is
+    own          what the person can choose instead
+    here         address of this link, `next` of the patient
+    """
+
+    template = "context.html"
+    partner: str
+    patient: str
+    assignment: Assignment | None
+    in_force: Assignment | None
+    own: list[Assignment]
+    here: str
+    next: str
+    csrf: str
+
+
+Page = ProviderPage | ChoosePage | LogoutPage | LockPage | LockedPage | MessagePage | ContextPage
 
 
 def language(request: Request) -> str:

@@ -47,6 +47,19 @@ LEVELS = {
 """Levels of assurance by `acr`: DIGG's quality mark for e-identification, and Sambi's names."""
 
 
+def acr_values(level: int, metadata: Mapping[str, Any]) -> str:
+    """What to ask a provider for to reach a level: the names it publishes that do, else DIGG's and Sambi's.
+
+    The one that is just enough stands first (OpenID Connect Core 3.1.2.1).
+    """
+    enough = sorted(
+        (n for n, reached in LEVELS.items() if reached >= level), key=LEVELS.__getitem__
+    )
+    published = metadata.get("acr_values_supported")
+    known = [n for n in enough if isinstance(published, list) and n in published]
+    return " ".join(known or enough)
+
+
 class TokenRefused(Unauthenticated):
     """What the log-in service said does not stand up to the check; nobody is logged in."""
 
@@ -131,20 +144,36 @@ class Provider:
         issuer, audience, authorised party, times with half a minute's leeway, and our nonce. `acr` must
         be a level we know: without it nobody can say how sure the provider is.
         """
+        _, claims = await self.verified(services, id_token)
+        self.check_origin(claims)
+        _check_log_in(claims, nonce)
+        return claims
+
+    async def verified(
+        self, services: Services, token: str
+    ) -> tuple[dict[str, Any], dict[str, Any]]:
+        """Header and claims of a token this provider signed; raises `TokenRefused` for any other.
+
+        The algorithm is one of our list and of the key's type; keys and key addresses in the header are
+        not looked at (RFC 8725 3.1).
+        """
         try:
-            header = jws.extract_compact(id_token.encode("ascii")).headers()
+            header = jws.extract_compact(token.encode("ascii")).headers()
             algorithm = header.get("alg")
             if algorithm not in ALGORITHMS or "crit" in header:
                 raise TokenRefused("algorithm")
             key = await self._key(services, header.get("kid"), algorithm)
-            payload = jws.deserialize_compact(id_token, key, algorithms=[algorithm]).payload
+            payload = jws.deserialize_compact(token, key, algorithms=[algorithm]).payload
             claims = msgspec.json.decode(payload or b"")
         except (JoseError, ValueError, TypeError, RecursionError) as e:
             raise TokenRefused("signature") from e
         if not isinstance(claims, dict):
             raise TokenRefused("claims")
-        _check_claims(claims, self.issuer, self.client_id, nonce)
-        return claims
+        return header, claims
+
+    def check_origin(self, claims: dict[str, Any]) -> None:
+        """Issuer, audience, authorised party and times; raises `TokenRefused` with what does not hold."""
+        _check_origin(claims, self.issuer, self.client_id)
 
     async def _key(self, services: Services, kid: object, algorithm: str) -> Key:
         if self.builtin:
@@ -227,7 +256,7 @@ def provider_of(services: Services) -> Provider | None:
     return Provider(grants.issuer(services.settings), grants.CLIENT_ID, builtin=True)
 
 
-def _check_claims(claims: dict[str, Any], issuer: str, client_id: str, nonce: str) -> None:
+def _check_origin(claims: dict[str, Any], issuer: str, client_id: str) -> None:
     now = time.time()
     audiences = claims.get("aud")
     audiences = [audiences] if isinstance(audiences, str) else audiences
@@ -243,14 +272,24 @@ def _check_claims(claims: dict[str, Any], issuer: str, client_id: str, nonce: st
         raise TokenRefused("expired")
     if not _is_time(iat) or iat > now + LEEWAY_SECONDS:
         raise TokenRefused("issued in the future")
+
+
+def _check_log_in(claims: dict[str, Any], nonce: str) -> None:
     said = claims.get("nonce")
     if not isinstance(said, str) or not hmac.compare_digest(said.encode(), nonce.encode()):
         raise TokenRefused("nonce")
-    if not isinstance(claims.get("sub"), str) or not claims["sub"]:
+    if not is_name(claims.get("sub")):
         raise TokenRefused("subject")
+    if claims.get("sid") is not None and not is_name(claims["sid"]):
+        raise TokenRefused("session")
     level = claims.get("acr")
     if not isinstance(level, str) or level not in LEVELS:
         raise TokenRefused("level of assurance")
+
+
+def is_name(value: object) -> TypeGuard[str]:
+    """Whether a value can be `sub`, `sid` or `jti`: text of 1 to 255 letters that can be written down."""
+    return isinstance(value, str) and 0 < len(value) <= 255 and value.isprintable()
 
 
 def _is_time(value: object) -> TypeGuard[float]:

@@ -7,7 +7,11 @@ void within a minute. Sources: RFC 7517 (JWK), RFC 7518 3.4 (ES256), OpenID Conn
 
 from __future__ import annotations
 
+import asyncio
+import logging
 import time
+from dataclasses import dataclass
+from datetime import datetime
 from typing import Any
 from weakref import WeakKeyDictionary
 
@@ -25,9 +29,12 @@ RELOAD_SECONDS = 60.0
 """How old a process's view of the keys may be: within this a withdrawn key is refused everywhere."""
 UNKNOWN_SECONDS = 2.0
 """How often an unknown kid may make us look again: forged tokens must not become database load."""
+ROTATION_SECONDS = 3600.0
+"""How often a process looks whether the key has become old."""
 KEPT_HOURS = 25
 """How long a replaced key verifies: longer than any token we sign."""
 
+log = logging.getLogger("sammanhang.keys")
 _LOAD = (
     "SELECT kid, private FROM access.signing_key WHERE until IS NULL OR until > now()"
     " ORDER BY created DESC"
@@ -124,21 +131,77 @@ async def opened(database: Database, token: str, kind: str) -> dict[str, Any] | 
 async def rotate(database: Database) -> str:
     """A new key signs from now on; the old ones verify for a day more. Returns the new kid."""
     async with database.writing() as connection, connection.transaction():
-        await connection.execute(
-            "UPDATE access.signing_key SET until = now() + make_interval(hours => %s)"
-            " WHERE until IS NULL",
-            (KEPT_HOURS,),
-        )
-        kid = await _add(connection)
+        kid = await _replace(connection)
     keys_of(database).forget()
     return kid
 
 
-async def withdraw(database: Database, kid: str) -> None:
-    """A key that leaked: nothing it signed is believed, here at once, elsewhere within a minute."""
-    async with database.writing() as connection:
-        await connection.execute("DELETE FROM access.signing_key WHERE kid = %s", (kid,))
+async def rotate_when_old(database: Database, days: float) -> str | None:
+    """As `rotate` when the key that signs is older than `days`, or there is none; else None.
+
+    Processes take turns: of several that find an old key one makes the new one.
+    """
+    async with database.writing() as connection, connection.transaction():
+        await connection.execute("LOCK TABLE access.signing_key IN EXCLUSIVE MODE")
+        cursor = await connection.execute(
+            "SELECT 1 FROM access.signing_key WHERE until IS NULL"
+            " AND created > clock_timestamp() - make_interval(secs => %s)",
+            (days * 86400,),
+        )
+        if await cursor.fetchone() is not None:
+            return None
+        kid = await _replace(connection)
     keys_of(database).forget()
+    return kid
+
+
+async def keep_rotating(database: Database, days: int) -> None:
+    """Rotates when the key that signs is older than `days`; looks at once and then every hour, for ever."""
+    while True:
+        try:
+            kid = await rotate_when_old(database, days)
+        except (Unavailable, psycopg.Error) as e:
+            log.warning("no look at the signing key this hour: %s", type(e).__name__)
+        else:
+            if kid is not None:
+                log.info("a new key signs: %s", kid)
+        await asyncio.sleep(ROTATION_SECONDS)
+
+
+@dataclass(frozen=True, slots=True)
+class KeyNow:
+    """A signing key as it is listed: its id, when it was made, until when it verifies (None: it signs)."""
+
+    kid: str
+    created: datetime
+    until: datetime | None
+
+
+async def listed(database: Database) -> list[KeyNow]:
+    """The keys that are believed now, the one that signs first."""
+    async with database.writing() as connection:
+        cursor = await connection.execute(
+            "SELECT kid, created, until FROM access.signing_key WHERE until IS NULL OR until > now()"
+            " ORDER BY created DESC"
+        )
+        return [KeyNow(*row) for row in await cursor.fetchall()]
+
+
+async def withdraw(database: Database, kid: str) -> bool:
+    """A key that leaked: nothing it signed is believed, here at once, elsewhere within a minute.
+
+    Whether there was such a key. When it was the one that signs, a new one does from now on.
+    """
+    async with database.writing() as connection, connection.transaction():
+        await connection.execute("LOCK TABLE access.signing_key IN EXCLUSIVE MODE")
+        cursor = await connection.execute(
+            "DELETE FROM access.signing_key WHERE kid = %s RETURNING until IS NULL", (kid,)
+        )
+        row = await cursor.fetchone()
+        if row is not None and row[0]:
+            await _add(connection)
+    keys_of(database).forget()
+    return row is not None
 
 
 async def _first(database: Database) -> None:
@@ -148,6 +211,16 @@ async def _first(database: Database) -> None:
         cursor = await connection.execute("SELECT 1 FROM access.signing_key WHERE until IS NULL")
         if await cursor.fetchone() is None:
             await _add(connection)
+
+
+async def _replace(connection: psycopg.AsyncConnection[Any]) -> str:
+    """A new key in the place of those that sign."""
+    await connection.execute(
+        "UPDATE access.signing_key SET until = now() + make_interval(hours => %s)"
+        " WHERE until IS NULL",
+        (KEPT_HOURS,),
+    )
+    return await _add(connection)
 
 
 async def _add(connection: psycopg.AsyncConnection[Any]) -> str:

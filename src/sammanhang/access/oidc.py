@@ -18,7 +18,9 @@ from starlette.routing import Route
 from sammanhang.kernel.settings import Settings
 
 from . import oidc_grants as grants
+from .backchannel import take
 from .identity_pages import MessagePage, ProviderPage, render
+from .identity_provider import provider_of
 from .identity_services import services_of, trace
 from .keys import keys_of
 from .oidc_errors import OAuthError, form_of, json_response
@@ -28,7 +30,7 @@ from .staff_people import people_to_log_in_as
 Handler = Callable[[Request], Awaitable[Response]]
 _CARRIED = (
     "client_id", "redirect_uri", "response_type", "scope", "state", "nonce", "code_challenge",
-    "code_challenge_method", "prompt",
+    "code_challenge_method", "prompt", "acr_values", "max_age",
 )  # fmt: skip
 
 
@@ -123,16 +125,29 @@ async def userinfo(request: Request) -> Response:
 
 @demo_only
 async def end_session(request: Request) -> Response:
-    """`/oidc/end_session`: back to where the log-out began; there is no session here to end.
+    """`/oidc/end_session`: the log-in of `id_token_hint` is over, and the relying party is told.
 
-    OpenID Connect RP-Initiated Logout 1.0: only to the exact address registered.
+    OpenID Connect RP-Initiated Logout 1.0: onward only to the exact address registered, for the client
+    registered, with a hint that we gave. There is no session of the provider's own to end.
     """
-    settings = services_of(request).settings
+    services = services_of(request)
+    settings = services.settings
     source = request.query_params if request.method == "GET" else await request.form(max_files=0)
-    back = source.get("post_logout_redirect_uri")
-    if back is not None and back == grants.after_logout(settings):
-        state = source.get("state")
-        more = "?" + urlencode({"state": state}) if isinstance(state, str) and state else ""
+    sent = {name: value for name, value in source.multi_items() if isinstance(value, str)}
+    hint = sent.get("id_token_hint", "")
+    log_in = await grants.hinted(services.database, settings, hint) if hint else None
+    wrong = (bool(hint) and log_in is None) or sent.get("client_id", grants.CLIENT_ID) != (
+        grants.CLIENT_ID
+    )
+    if wrong:
+        await trace(request, "refuse", "system:oidc", outcome="log-out with a bad hint or client")
+        return render(request, MessagePage("bad_request"), 400)
+    provider = provider_of(services)
+    if log_in is not None and provider is not None and provider.builtin:
+        token = await grants.logout_token(services.database, settings, log_in)
+        await take(services, provider, token)
+    if sent.get("post_logout_redirect_uri") == grants.after_logout(settings):
+        more = "?" + urlencode({"state": sent["state"]}) if sent.get("state") else ""
         return RedirectResponse(f"{grants.after_logout(settings)}{more}", 303)
     return render(request, MessagePage("logged_out"))
 

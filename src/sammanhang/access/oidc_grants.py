@@ -62,7 +62,7 @@ def redirect_uri(settings: Settings) -> str:
 
 def after_logout(settings: Settings) -> str:
     """The one address a logged-out person is sent to."""
-    return f"{base_url(settings)}/"
+    return f"{base_url(settings)}/logout/done"
 
 
 def discovery(settings: Settings) -> dict[str, Any]:
@@ -74,6 +74,8 @@ def discovery(settings: Settings) -> dict[str, Any]:
         "token_endpoint": f"{here}/token",
         "userinfo_endpoint": f"{here}/userinfo",
         "end_session_endpoint": f"{here}/end_session",
+        "backchannel_logout_supported": True,
+        "backchannel_logout_session_supported": True,
         "jwks_uri": f"{here}/jwks",
         "scopes_supported": ["openid", "profile"],
         "response_types_supported": ["code"],
@@ -95,6 +97,7 @@ def discovery(settings: Settings) -> dict[str, Any]:
             "acr",
             "name",
             "azp",
+            "sid",
         ],
         "ui_locales_supported": ["sv", "en"],
         "request_parameter_supported": False,
@@ -193,7 +196,7 @@ async def exchange(
     id_claims = {
         "iss": issuer(settings), "sub": subject, "aud": CLIENT_ID, "azp": CLIENT_ID,
         "iat": now, "exp": now + TOKEN_SECONDS, "auth_time": auth_time,
-        "nonce": nonce, "acr": acr, "name": name,
+        "nonce": nonce, "acr": acr, "name": name, "sid": secrets.token_urlsafe(16),
     }  # fmt: skip
     access_claims = {
         "iss": issuer(settings), "sub": subject, "aud": f"{issuer(settings)}/userinfo",
@@ -207,6 +210,28 @@ async def exchange(
         "scope": scope,
         "id_token": await sign(database, id_claims, "JWT"),
     }
+
+
+async def hinted(database: Database, settings: Settings, hint: str) -> dict[str, Any] | None:
+    """The claims of an ID token we gave, as a hint of whom to log out; None when it is not one.
+
+    One that has expired is a hint all the same (RP-Initiated Logout 1.0, 2).
+    """
+    claims = await opened(database, hint, "JWT") if hint.isascii() else None
+    if claims is None or claims.get("iss") != issuer(settings) or claims.get("aud") != CLIENT_ID:
+        return None
+    return claims if isinstance(claims.get("sid"), str) and "events" not in claims else None
+
+
+async def logout_token(database: Database, settings: Settings, log_in: dict[str, Any]) -> str:
+    """What the provider tells the relying party when a log-in is over (Back-Channel Logout 1.0, 2.4)."""
+    now = int(time.time())
+    claims = {
+        "iss": issuer(settings), "aud": CLIENT_ID, "iat": now, "exp": now + 120,
+        "jti": secrets.token_urlsafe(16), "sub": log_in["sub"], "sid": log_in["sid"],
+        "events": {"http://schemas.openid.net/event/backchannel-logout": {}},
+    }  # fmt: skip
+    return await sign(database, claims, "logout+jwt")
 
 
 async def userinfo(database: Database, settings: Settings, header: str | None) -> dict[str, Any]:

@@ -3,17 +3,17 @@
 The cookie holds a random number; the database holds its SHA-256, so a copy of the database is no way
 in. The number changes when somebody logs in and when they choose an assignment (session fixation,
 OWASP ASVS 7.2.4). A session ends by log-out, without activity, and after some hours whatever happens.
-The chosen assignment is looked at again whenever its PractitionerRole has changed or run out.
+Before it ends without activity it locks: it then reads nothing and does nothing until the same person has
+logged in anew, and what was sent meanwhile is kept (`kept_forms`). The chosen assignment is looked at again
+whenever its PractitionerRole has changed or run out.
 """
 
 from __future__ import annotations
 
-import base64
 import hashlib
-import hmac
 import secrets
-from dataclasses import dataclass
-from datetime import timedelta
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime, timedelta
 from typing import Any, Literal
 
 import msgspec
@@ -27,22 +27,50 @@ from sammanhang.store.database import Database
 from sammanhang.store.types import NUMBER
 
 from .actor import Actor, Assignment
+from .forms import ForgedForm, check_csrf, csrf_token
 from .identity_services import secure, services_of
 from .staff import Held, assignment_of
 
-_AGENT = 300
-_HERE = "sammanhang.session"
+__all__ = [
+    "Asleep",
+    "ForgedForm",
+    "Fresh",
+    "Proof",
+    "Session",
+    "asleep",
+    "check_csrf",
+    "choose_assignment",
+    "cookie_name",
+    "create",
+    "csrf_token",
+    "current",
+    "forget_cookie",
+    "last_assignment",
+    "lock",
+    "logout",
+    "logout_everywhere",
+    "sweep",
+]  # fmt: skip
+_AGENT, _LONGEST_COOKIE = 300, 100
+_HERE, _ASLEEP = "sammanhang.session", "sammanhang.asleep"
+SEEN_SECONDS = 20
+"""How often activity is written down; how much too early a session may lock."""
 
 
-class ForgedForm(Refused):
-    """A form was sent without the token of the page it stood on; send it again from the page."""
+@dataclass(frozen=True, slots=True)
+class Proof:
+    """What the provider said of a log-in.
 
-    def __init__(self) -> None:
-        super().__init__(
-            "The form was not sent from a page of yours here. Reload the page and try again.",
-            "Formuläret skickades inte från din sida här. Ladda om sidan och försök igen.",
-            rule="CSRF",
-        )
+    id_token  the ID token, for logging out there too
+    at        when the person proved who they are; None when the provider did not say
+    issuer, subject, sid  its words for provider, person and session, by which it can end the session here
+    """
+
+    id_token: str | None = None
+    at: datetime | None = None
+    issuer: str | None = None
+    subject: str | None = None
+    sid: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,6 +81,9 @@ class Session:
     actor     the person, in the chosen assignment when `state` is "active"
     state     "choose": staff who have several assignments and have not chosen; nothing else is open
     id_token  what the provider said, for logging out there too
+    proved    when the person last proved who they are; None when the provider did not say
+    locks_in  seconds until it locks if nothing is done
+    ends_in   seconds until it ends whatever is done
     """
 
     id: str
@@ -61,6 +92,20 @@ class Session:
     key: bytes
     secret: bytes
     id_token: str | None = None
+    proved: datetime | None = None
+    locks_in: int = 0
+    ends_in: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Asleep:
+    """A session that reads nothing: locked, or without activity for so long that it has ended.
+
+    The same person, logged in anew, goes on where they were.
+    """
+
+    session: Session
+    ended: bool
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,35 +128,57 @@ def cookie_name(settings: Settings) -> str:
     return "__Host-sammanhang" if secure(settings) else "sammanhang"
 
 
-# current: the session of a cookie, alive; marks it seen at most once a minute; and the version of the
-# chosen assignment as it stands now
+# current: the session of a cookie until it ends whatever happens, how it is, and whether the chosen
+# assignment is as it was; an open one is marked seen now and then
 _CURRENT = f"""
-WITH alive AS (
-    SELECT * FROM access.session
-     WHERE id = %(id)s AND expires > now() AND last_seen > now() - %(idle)s::interval
+WITH found AS (
+    SELECT *, CASE WHEN last_seen <= now() - %(idle)s::interval THEN 'ended'
+                   WHEN locked IS NOT NULL OR last_seen <= now() - %(lock)s::interval THEN 'locked'
+                   ELSE 'open' END AS how
+      FROM access.session WHERE id = %(id)s AND expires > now()
 ), touched AS (
     UPDATE access.session SET last_seen = now()
-     WHERE %(touch)s AND id = (SELECT id FROM alive WHERE last_seen < now() - interval '1 minute')
+     WHERE %(touch)s AND id = (SELECT id FROM found
+         WHERE how = 'open' AND last_seen < now() - interval '{SEEN_SECONDS} seconds')
+    RETURNING 1
 )
 SELECT person, kind, name, loa, csrf, assignment, id_token,
        assignment_version IS NOT DISTINCT FROM r.version
-           AND (assignment_until IS NULL OR assignment_until > now())
-  FROM alive LEFT JOIN store.other r
-    ON r.self = alive.assignment_self AND r.type = {NUMBER["PractitionerRole"]}
+           AND (assignment_until IS NULL OR assignment_until > now()),
+       how, auth_time,
+       extract(epoch FROM CASE WHEN EXISTS (SELECT FROM touched) THEN now() ELSE last_seen END
+           + %(lock)s::interval - now())::int,
+       extract(epoch FROM expires - now())::int
+  FROM found LEFT JOIN store.other r
+    ON r.self = found.assignment_self AND r.type = {NUMBER["PractitionerRole"]}
 """
+# create: a session; the one the browser had goes on as this one when it is the same person's, with what is
+# kept for it, and ends when it is another's
 _CREATE = """
-WITH gone AS (DELETE FROM access.session WHERE id = %(replaces)s)
+WITH gone AS (
+    DELETE FROM access.session WHERE id = %(replaces)s AND (person <> %(person)s OR expires <= now())
+), renewed AS (
+    UPDATE access.session SET id = %(id)s, name = %(name)s, loa = %(loa)s, csrf = %(csrf)s,
+        assignment = %(assignment)s, assignment_self = %(self)s, assignment_version = %(version)s,
+        assignment_until = %(until)s, id_token = %(id_token)s, agent = %(agent)s, created = now(),
+        last_seen = now(), expires = now() + %(life)s::interval, locked = NULL, auth_time = %(at)s,
+        issuer = %(issuer)s, subject = %(subject)s, sid = %(sid)s
+     WHERE id = %(replaces)s AND person = %(person)s AND expires > now()
+    RETURNING 1
+)
 INSERT INTO access.session (id, person, kind, name, loa, csrf, assignment, assignment_self,
-    assignment_version, assignment_until, id_token, agent, expires)
-VALUES (%(id)s, %(person)s, %(kind)s, %(name)s, %(loa)s, %(csrf)s, %(assignment)s, %(self)s,
-    %(version)s, %(until)s, %(id_token)s, %(agent)s, now() + %(life)s::interval)
+    assignment_version, assignment_until, id_token, agent, expires, auth_time, issuer, subject, sid)
+SELECT %(id)s, %(person)s, %(kind)s, %(name)s, %(loa)s, %(csrf)s, %(assignment)s::jsonb, %(self)s,
+    %(version)s, %(until)s, %(id_token)s, %(agent)s, now() + %(life)s::interval, %(at)s, %(issuer)s,
+    %(subject)s, %(sid)s
+ WHERE NOT EXISTS (SELECT FROM renewed)
 """
 _RENEW = """
 WITH remembered AS (
     INSERT INTO access.last_assignment (person, assignment) VALUES (%(person)s, %(chosen)s)
     ON CONFLICT (person) DO UPDATE SET assignment = excluded.assignment, chosen = now()
 )
-UPDATE access.session SET id = %(id)s, csrf = %(csrf)s, assignment = %(assignment)s,
+UPDATE access.session SET id = %(id)s, assignment = %(assignment)s,
     assignment_self = %(self)s, assignment_version = %(version)s, assignment_until = %(until)s,
     last_seen = now()
  WHERE id = %(was)s
@@ -123,54 +190,76 @@ UPDATE access.session SET assignment = %(assignment)s, assignment_self = %(self)
 
 
 async def create(
-    request: Request, *, actor: Actor, held: Held | None = None, id_token: str | None = None
+    request: Request, *, actor: Actor, held: Held | None = None, proof: Proof | None = None
 ) -> Fresh:
-    """A new session for somebody who has just proved who they are; ends the browser's earlier one.
+    """A new session for somebody who has just proved who they are.
 
-    `actor` is the person without assignment; `held` the assignment when there is nothing to choose.
+    `actor` is the person without assignment; `held` the assignment when there is nothing to choose. The
+    browser's earlier session is over: its cookie is dead, and unless it was this person's, so is all that
+    was kept for it.
     """
     services = services_of(request)
-    cookie, secret = secrets.token_urlsafe(32), secrets.token_bytes(32)
+    cookie, secret, proof = secrets.token_urlsafe(32), secrets.token_bytes(32), proof or Proof()
     values = {
         "id": _key(cookie),
-        "replaces": _key(request.cookies.get(cookie_name(services.settings), "")),
+        "replaces": _key(_cookie(request)),
         "person": actor.id,
         "kind": actor.kind,
         "name": actor.name,
         "loa": actor.loa,
         "csrf": secret,
-        "id_token": id_token,
+        "id_token": proof.id_token,
+        "at": proof.at,
+        "issuer": proof.issuer,
+        "subject": proof.subject,
+        "sid": proof.sid,
         "agent": request.headers.get("user-agent", "")[:_AGENT].replace("\0", ""),
         "life": timedelta(hours=services.settings.session_hours),
         **_chosen(held),
     }
     async with services.database.writing() as connection:
         await connection.execute(_CREATE, values)
-    session = _session(values["id"], actor, held.assignment if held else None, secret, id_token)
-    request.scope[_HERE] = session
+    made = _session(values["id"], actor, held.assignment if held else None, secret)
+    session = replace(made, id_token=proof.id_token, proved=proof.at)
+    request.scope[_HERE], request.scope[_ASLEEP] = session, None
     return Fresh(session, cookie)
 
 
 async def current(request: Request, *, touch: bool = True) -> Session | None:
-    """The session of a request, or None: nobody is logged in, or the time is out.
+    """The session of a request, or None: nobody is logged in, the time is out, or it is locked.
 
     One query, asked once per request. `touch` False is for what a page does by itself (polling): it
     does not count as activity. A session whose assignment has ended comes back in state "choose".
     """
-    if _HERE in request.scope:
-        known: Session | None = request.scope[_HERE]
-        return known
-    services = services_of(request)
-    cookie = request.cookies.get(cookie_name(services.settings))
-    session = None
-    if cookie and len(cookie) <= 100:
-        session = await _read(services.database, services.settings, _key(cookie), touch)
-    request.scope[_HERE] = session
-    return session
+    if _HERE not in request.scope:
+        services = services_of(request)
+        request.scope[_HERE] = request.scope[_ASLEEP] = None
+        cookie = _cookie(request)
+        if cookie:
+            found = await _read(services.database, services.settings, _key(cookie), touch)
+            request.scope[_ASLEEP if isinstance(found, Asleep) else _HERE] = found
+    known: Session | None = request.scope[_HERE]
+    return known
+
+
+async def asleep(request: Request) -> Asleep | None:
+    """The session of a request when it is locked or has ended without activity; else None."""
+    await current(request)
+    known: Asleep | None = request.scope.get(_ASLEEP)
+    return known
+
+
+async def lock(database: Database, session: Session) -> None:
+    """Locks a session, in all its windows: whoever has it must log in anew to go on."""
+    async with database.writing() as connection:
+        await connection.execute(
+            "UPDATE access.session SET locked = now() WHERE id = %s AND locked IS NULL",
+            (session.key,),
+        )
 
 
 async def choose_assignment(request: Request, session: Session, assignment_id: str) -> Fresh:
-    """The session goes on in another assignment, under a new cookie and a new form secret.
+    """The session goes on in another assignment, under a new cookie; forms of the earlier one are refused.
 
     Raises `Refused` (R1) for an assignment the person does not have now, and `Unauthenticated` when the
     session has ended meanwhile; otherwise the old cookie is dead.
@@ -185,26 +274,28 @@ async def choose_assignment(request: Request, session: Session, assignment_id: s
         raise Refused(
             "You do not have that assignment now.", "Du har inte det uppdraget nu.", rule="R1"
         )
-    cookie, secret = secrets.token_urlsafe(32), secrets.token_bytes(32)
-    values = {"id": _key(cookie), "was": session.key, "person": person.id, "csrf": secret}
+    cookie = secrets.token_urlsafe(32)
+    values = {"id": _key(cookie), "was": session.key, "person": person.id}
     async with services.database.writing() as connection:
         cursor = await connection.execute(
             _RENEW, {**values, "chosen": held.assignment.id, **_chosen(held)}
         )
         if cursor.rowcount == 0:  # ended in another window meanwhile
             raise Unauthenticated("The session has ended; log in again.", "Logga in igen.")
-    renewed = _session(_key(cookie), person, held.assignment, secret, session.id_token)
+    made = _session(_key(cookie), person, held.assignment, session.secret)
+    renewed = replace(made, id_token=session.id_token, proved=session.proved)
     request.scope[_HERE] = renewed
     return Fresh(renewed, cookie)
 
 
 async def logout(request: Request) -> Session | None:
-    """Ends the session of a request and returns it as it was; None when there was none."""
-    session = await current(request, touch=False)
+    """Ends the session of a request, locked or not, and returns it; None when there was none."""
+    sleeping = await asleep(request)
+    session = sleeping.session if sleeping is not None else await current(request)
     if session is not None:
         async with services_of(request).database.writing() as connection:
             await connection.execute("DELETE FROM access.session WHERE id = %s", (session.key,))
-    request.scope[_HERE] = None
+    request.scope[_HERE] = request.scope[_ASLEEP] = None
     return session
 
 
@@ -222,29 +313,6 @@ def forget_cookie(response: Response, settings: Settings) -> None:
     )
 
 
-def csrf_token(session: Session) -> str:
-    """The token a form of this session carries, as the field `csrf` or the header `X-CSRF-Token`.
-
-    Different every time: the secret lies under a random mask, so that a compressed page does not
-    give it away (BREACH).
-    """
-    mask = secrets.token_bytes(32)
-    return base64.urlsafe_b64encode(mask + _xor(mask, session.secret)).decode()
-
-
-async def check_csrf(request: Request, session: Session) -> None:
-    """Raises `ForgedForm` unless the request carries this session's form token."""
-    sent: object = request.headers.get("x-csrf-token")
-    if sent is None:
-        sent = (await request.form(max_files=0, max_fields=1000)).get("csrf")
-    try:
-        raw = base64.urlsafe_b64decode(sent) if isinstance(sent, str) else b""
-    except ValueError:
-        raw = b""
-    if len(raw) != 64 or not hmac.compare_digest(_xor(raw[:32], raw[32:]), session.secret):
-        raise ForgedForm
-
-
 async def last_assignment(database: Database, person: str) -> str | None:
     """Id of the assignment a person chose last, on any computer."""
     async with database.writing() as connection:
@@ -255,34 +323,48 @@ async def last_assignment(database: Database, person: str) -> str | None:
     return row[0] if row else None
 
 
-async def sweep(database: Database, settings: Settings) -> None:
-    """Removes what is over: sessions, log-ins never finished, codes, revocations of dead tokens."""
-    idle = timedelta(minutes=settings.session_idle_minutes)
+async def sweep(database: Database) -> None:
+    """Removes what is over: sessions with what was kept for them, log-ins never finished, codes, links,
+    revocations and used tokens that are dead anyway.
+
+    A session without activity stays until its last hour: what was kept for it waits for its person.
+    """
     async with database.writing() as connection:
-        await connection.execute(
-            "DELETE FROM access.session WHERE expires < now() OR last_seen < now() - %s::interval",
-            (idle,),
-        )
         for table, column in (
-            ("login_attempt", "expires"), ("authorization_code", "expires + interval '1 hour'"),
-            ("revoked_token", "until"), ("signing_key", "until"),
+            ("session", "expires"), ("login_attempt", "expires"),
+            ("authorization_code", "expires + interval '1 hour'"), ("revoked_token", "until"),
+            ("signing_key", "until"), ("used_token", "until"), ("context_link", "until"),
         ):  # fmt: skip
             await connection.execute(f"DELETE FROM access.{table} WHERE {column} < now()")
 
 
-async def _read(database: Database, settings: Settings, key: bytes, touch: bool) -> Session | None:
-    idle = timedelta(minutes=settings.session_idle_minutes)
+async def _read(
+    database: Database, settings: Settings, key: bytes, touch: bool
+) -> Session | Asleep | None:
+    values = {
+        "id": key,
+        "idle": timedelta(minutes=settings.session_idle_minutes),
+        "lock": timedelta(
+            minutes=min(settings.session_lock_minutes, settings.session_idle_minutes)
+        ),
+        "touch": touch,
+    }
     async with database.writing() as connection:
-        cursor = await connection.execute(_CURRENT, {"id": key, "idle": idle, "touch": touch})
+        cursor = await connection.execute(_CURRENT, values)
         row = await cursor.fetchone()
     if row is None:
         return None
-    person, kind, name, loa, secret, chosen, id_token, unchanged = row
+    person, kind, name, loa, secret, chosen, id_token, unchanged, how, proved, *ends = row
     actor = Actor(kind, person, name, loa=loa)
     assignment = msgspec.convert(chosen, Assignment) if chosen is not None else None
-    if assignment is not None and not unchanged:
+    if assignment is not None and not unchanged and how == "open":
         assignment = await _look_again(database, key, person, assignment.id)
-    return _session(key, actor, assignment, secret, id_token)
+    session = replace(
+        _session(key, actor, assignment, secret),
+        id_token=id_token, proved=proved.astimezone(UTC) if proved is not None else None,
+        locks_in=max(ends[0], 0), ends_in=max(ends[1], 0),
+    )  # fmt: skip
+    return session if how == "open" else Asleep(session, ended=how == "ended")
 
 
 async def _look_again(
@@ -306,17 +388,28 @@ def _chosen(held: Held | None) -> dict[str, Any]:
     }
 
 
-def _session(
-    key: bytes, person: Actor, assignment: Assignment | None, secret: bytes, id_token: str | None
-) -> Session:
+def _session(key: bytes, person: Actor, assignment: Assignment | None, secret: bytes) -> Session:
     actor = Actor(person.kind, person.id, person.name, loa=person.loa, assignment=assignment)
     choosing = person.kind == "staff" and assignment is None
-    return Session(key.hex()[:16], actor, "choose" if choosing else "active", key, secret, id_token)
+    return Session(key.hex()[:16], actor, "choose" if choosing else "active", key, secret)
+
+
+def _cookie(request: Request) -> str:
+    """The session's cookie; empty when there is none, or several of the name.
+
+    A neighbouring host can plant one beside the true one (cookie tossing), and nothing tells which is
+    which: neither is believed. With https the `__Host-` prefix keeps others from planting any.
+    """
+    name = cookie_name(services_of(request).settings)
+    pairs = (
+        part.strip().partition("=")
+        for header in request.headers.getlist("cookie")
+        for part in header.split(";")
+    )
+    values = {value for n, _, value in pairs if n == name}
+    value = values.pop() if len(values) == 1 else ""
+    return value if len(value) <= _LONGEST_COOKIE else ""
 
 
 def _key(cookie: str) -> bytes:
     return hashlib.sha256(cookie.encode()).digest()
-
-
-def _xor(a: bytes, b: bytes) -> bytes:
-    return bytes(x ^ y for x, y in zip(a, b, strict=True))

@@ -161,6 +161,11 @@ class Settings:
     session_idle_minutes: int = _row(
         30, "Minutes without activity after which a logged-in person must log in again.", least=1
     )
+    session_lock_minutes: int = _row(
+        10,
+        "Minutes without activity after which the screen locks; shorter than the idle end, or it never locks.",
+        least=1,
+    )
     session_hours: int = _row(
         12, "Hours after log-in when a session ends whatever happens.", least=1, most=24
     )
@@ -175,6 +180,9 @@ class Settings:
         "How often the server goes through what is new in the trace for log review, in seconds; 0 never "
         "(then run `sammanhang access review --find` as often as the care provider has decided).",
         least=0,
+    )
+    signing_key_days: int = _row(
+        30, "Days after which a new key signs tokens; the old one verifies for a day more.", least=1
     )
     log_level: str = _row(
         "info",

@@ -19,6 +19,7 @@ from starlette.routing import BaseRoute, Mount, Router
 
 from sammanhang.access.identity_provider import provider_of
 from sammanhang.access.identity_services import secure
+from sammanhang.access.keys import keep_rotating
 from sammanhang.access.review.finding import keep_finding
 from sammanhang.access.services import Services
 from sammanhang.kernel.settings import Settings
@@ -31,7 +32,10 @@ from .security import adding, ambiguous, bounded, page_headers, refuse_ambiguous
 
 log = logging.getLogger(__name__)
 # Routes that other packages own; each module has a list `routes`.
-OTHERS = ("sammanhang.access.oidc", "sammanhang.access.identity", "sammanhang.access.clients")
+OTHERS = (
+    "sammanhang.access.oidc", "sammanhang.access.identity", "sammanhang.access.lock_pages",
+    "sammanhang.access.backchannel", "sammanhang.access.context_pages", "sammanhang.access.clients",
+)  # fmt: skip
 
 
 class Application(Starlette):
@@ -87,6 +91,9 @@ def create_app(services: Services | None = None) -> Starlette:
             gc.collect()
             gc.freeze()
         tasks = [asyncio.create_task(app.state.directory.keep_fresh())]
+        tasks.append(
+            asyncio.create_task(keep_rotating(held.database, held.settings.signing_key_days))
+        )
         if held.settings.review_seconds:
             tasks.append(
                 asyncio.create_task(keep_finding(held.database.dsn, held.settings.review_seconds))

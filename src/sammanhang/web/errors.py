@@ -6,11 +6,13 @@ import logging
 from dataclasses import dataclass
 from http import HTTPStatus
 from typing import Any
+from urllib.parse import quote
 
 from starlette.exceptions import HTTPException
 from starlette.requests import Request
 from starlette.responses import RedirectResponse, Response
 
+from sammanhang.access.assurance import NotFresh, record_level
 from sammanhang.access.door import RecordRefused
 from sammanhang.access.identity import local_path
 from sammanhang.access.identity_services import trace
@@ -26,7 +28,7 @@ from sammanhang.kernel.errors import (
 from sammanhang.kernel.i18n import N_, _
 
 from .rendering import render, shell_of
-from .routing import Visit, chosen_language
+from .routing import Visit, chosen_language, keep_form
 
 log = logging.getLogger(__name__)
 
@@ -78,6 +80,7 @@ class RefusedPage:
     reasons  what one may declare: key and sentence
     hours    how long a declared reason holds
     onward   the address asked for, to go on to once the record is open
+    higher   address of the log-in at a higher level of assurance; empty where that would not help
     """
 
     title: str
@@ -87,11 +90,31 @@ class RefusedPage:
     reasons: tuple[tuple[str, str], ...]
     hours: int
     onward: str
+    higher: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class FreshPage:
+    """The act needs a log-in made just now.
+
+    said    what, and how old the log-in may be
+    again   address of the log-in, which leads back
+    kept    whether something was typed, which is there afterwards
+    """
+
+    title: str
+    said: str
+    again: str
+    kept: bool
 
 
 def refused_page(error: Refused, visit: Visit | None, said: str) -> RefusedPage:
     """The page for a refusal; with the reasons one may declare when the rule asks for one (R3)."""
     title = _("Du har inte rätt att öppna det här")
+    higher = _higher(error, visit)
+    if higher:
+        title = _("Du behöver logga in säkrare")
+        return RefusedPage(title, error.rule, said, "", (), 0, "/", higher)
     if not isinstance(error, RecordRefused) or "ask-reason" not in error.decision.obligations:
         return RefusedPage(title, error.rule, said, "", (), 0, "/")
     rules = content("rules/reasons")
@@ -104,6 +127,35 @@ def refused_page(error: Refused, visit: Visit | None, said: str) -> RefusedPage:
     return RefusedPage(
         title, error.rule, said, error.patient_id or "", reasons, rules["hours"], onward
     )
+
+
+def _higher(error: Refused, visit: Visit | None) -> str:
+    """The way to a higher level of assurance, for who was refused because theirs is too low (R1)."""
+    session = visit.session if visit is not None else None
+    if visit is None or session is None or error.rule != "R1":
+        return ""
+    needed = record_level(session.actor)
+    if session.actor.loa >= needed:
+        return ""
+    onward = shell_of(visit).path if visit.request.method in ("GET", "HEAD") else "/"
+    return f"/login?level={needed}&next={quote(onward, safe='')}"
+
+
+async def _log_in_again(error: NotFresh, visit: Visit, said: str) -> Response:
+    """What was posted waits while its sender logs in once more."""
+    posted = visit.request.method not in ("GET", "HEAD")
+    next = shell_of(visit).path
+    if posted:
+        next = f"/kept/{visit.kept or await keep_form(visit, visit.session)}"
+    await visit.services.audit.record(
+        visit.services.doors.entry(
+            visit.actor, "refuse", rule=error.rule, what=visit.request.url.path, outcome=f"not fresh: {error.act}",
+            request=visit.id,
+        )
+    )  # fmt: skip
+    again = f"/login?fresh={quote(error.act, safe='')}&next={quote(next, safe='')}"
+    page = FreshPage(_("Logga in en gång till"), said, again, posted)
+    return render(visit, "web/fresh.html", page, 403)
 
 
 def _visit(request: Request) -> Visit | None:
@@ -130,6 +182,8 @@ async def known(request: Request, error: Exception) -> Response:
     said = i18n.either(error.sv, error.en)
     if isinstance(error, Unauthenticated):
         return RedirectResponse("/login", 303)
+    if isinstance(error, NotFresh) and visit is not None and visit.session is not None:
+        return await _log_in_again(error, visit, said)
     if isinstance(error, Refused):
         try:
             await _leave_trace(request, visit, error)

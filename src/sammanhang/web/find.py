@@ -31,6 +31,8 @@ ACTIONS = (
     (N_("Loggkontroller"), "/review/figures"),
     (N_("Byt uppdrag"), "/login/assignment"),
     (N_("Mina inloggningar"), "/sessions"),
+    (N_("Lås skärmen"), "/lock"),
+    (N_("Behörigheter före start"), "/preflight"),
     (N_("Byt språk till engelska"), "/settings/language/en"),
     (N_("Byt språk till svenska"), "/settings/language/sv"),
     (N_("Mörkt läge"), "/settings/theme/dark"),

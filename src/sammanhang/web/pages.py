@@ -7,9 +7,12 @@ from urllib.parse import urlsplit
 
 from starlette.responses import PlainTextResponse, RedirectResponse, Response
 
+from sammanhang.access.actor import Assignment
 from sammanhang.access.door import RecordRefused
+from sammanhang.access.identity_attempt import local_path
 from sammanhang.access.identity_services import cookie_named, secure
 from sammanhang.access.sessions_own import OwnSession, end_one, end_others, of_person
+from sammanhang.access.staff import assignments_of
 from sammanhang.kernel import clock, i18n
 from sammanhang.kernel.errors import NotFound
 from sammanhang.kernel.i18n import _, either
@@ -121,6 +124,39 @@ async def end_session(visit: Visit) -> Response:
     )
     await visit.services.audit.record(entry)
     return RedirectResponse("/sessions", 303)
+
+
+@dataclass(frozen=True, slots=True)
+class AssignmentsPart:
+    """The person's assignments for the menu: `in_force` is the id of the one in force, `next` this page."""
+
+    assignments: list[Assignment]
+    in_force: str
+    next: str
+
+
+@page("/assignments", access="staff")
+async def assignments(visit: Visit) -> Response:
+    """What one can switch to, fetched when the menu is opened: the switch is two clicks."""
+    practitioner = visit.actor.id.removeprefix("Practitioner/")
+    held = await assignments_of(visit.services.database, practitioner)
+    a = visit.actor.assignment
+    here = local_path(visit.asked("next"))
+    part = AssignmentsPart(held, a.id if a is not None else "", here)
+    return render(visit, "web/assignments.html", part)
+
+
+@dataclass(frozen=True, slots=True)
+class UnlockedPage:
+    """The small window in which one has logged in anew."""
+
+    title: str
+
+
+@page("/unlocked", access="person")
+async def unlocked(visit: Visit) -> Response:
+    """The screen is unlocked; the window closes itself where the browser lets it."""
+    return render(visit, "web/unlocked.html", UnlockedPage(_("Upplåst")))
 
 
 @page("/settings/{name}/{value}", access="open")

@@ -10,6 +10,7 @@ import jinja2
 from starlette.responses import HTMLResponse, Response
 
 from sammanhang.access.actor import Actor
+from sammanhang.access.forms import csrf_token
 from sammanhang.kernel import clock, i18n
 from sammanhang.kernel.content import content
 from sammanhang.kernel.i18n import N_
@@ -57,6 +58,7 @@ class Shell:
     places    the main menu
     patient   id of the patient whose record is on the page; empty elsewhere
     printed   when this page was made, as it stands on paper
+    locks_in  seconds until the session locks if nothing is done, `ends_in` until it ends whatever is done
     """
 
     language: str
@@ -68,6 +70,8 @@ class Shell:
     places: tuple[Place, ...]
     patient: str
     printed: str
+    locks_in: int = 0
+    ends_in: int = 0
 
 
 def _environment() -> jinja2.Environment:
@@ -106,30 +110,25 @@ def shell_of(visit: Visit | None) -> Shell:
         theme=theme if theme in THEMES else "auto",
         keys=visit.chosen("keys") != "off",
         actor=session.actor if active else None,
-        csrf=_token(session) if session is not None else "",
+        csrf=csrf_token(session) if session is not None else "",
         path=url.path + (f"?{url.query}" if url.query else ""),
-        places=_places(session.actor) if staff else (),
+        places=places(session.actor) if staff else (),
         patient=visit.record.patient_id if visit.record is not None and staff else "",
         printed=show.when(clock.now()),
+        locks_in=session.locks_in if active else 0,
+        ends_in=session.ends_in if active else 0,
     )
 
 
-def _places(actor: Actor) -> tuple[Place, ...]:
+def places(actor: Actor) -> tuple[Place, ...]:
     """The main menu of a role: without record rights there are no patients in it; log reviewers have
     their queue, heads of operations the figures of their unit's checks (R36)."""
     role = actor.assignment.role if actor.assignment is not None else ""
     known = content("rules/roles")["roles"].get(role, {})
-    places = PLACES if known.get("read") else PLACES[:1]
+    own = PLACES if known.get("read") else PLACES[:1]
     if known.get("reviews"):
-        return (*places, REVIEW)
-    return (*places, CHECKS) if role in content("rules/log_review")["figures_roles"] else places
-
-
-def _token(session: Any) -> str:
-    from sammanhang.access import sessions
-
-    token: str = sessions.csrf_token(session)
-    return token
+        return (*own, REVIEW)
+    return (*own, CHECKS) if role in content("rules/log_review")["figures_roles"] else own
 
 
 def render(visit: Visit | None, template: str, page: Any, status: int = 200) -> Response:

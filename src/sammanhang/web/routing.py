@@ -14,7 +14,8 @@ The rule is kept here, before the page's own code runs:
     record    staff; the record of the patient in the path is open as `visit.record`, or the law's
               refusal has been shown
 
-A request that changes something (POST) carries the session's CSRF token or is refused.
+A request that changes something (POST) carries the session's CSRF token or is refused. One that comes to a
+locked session, or from a page made in another assignment, is kept for its sender (`web.kept`).
 """
 
 from __future__ import annotations
@@ -31,8 +32,11 @@ from starlette.requests import Request
 from starlette.responses import RedirectResponse, Response
 from starlette.routing import Route
 
+from sammanhang.access import kept_forms, sessions
 from sammanhang.access.actor import Actor
+from sammanhang.access.assurance import check_fresh
 from sammanhang.access.door import Record
+from sammanhang.access.forms import OtherAssignment
 from sammanhang.access.identity_services import cookie_named, trace
 from sammanhang.access.services import Services
 from sammanhang.kernel import i18n
@@ -45,6 +49,8 @@ Handler = Callable[["Visit"], Awaitable[Response]]
 SLICES = (
     "sammanhang.web.pages",
     "sammanhang.web.find",
+    "sammanhang.web.kept",
+    "sammanhang.web.preflight",
     "sammanhang.care.chart.pages",
     "sammanhang.care.consents.pages",
     "sammanhang.care.emergency.pages",
@@ -85,6 +91,8 @@ class Visit:
     record    the open record where the access rule opens one
     id        ties the audit entries of the request together
     form      what was posted, after the CSRF check
+    fields    the same with every value of a repeated name, in order
+    kept      id of the kept form that is sent by this; empty for none
     """
 
     request: Request
@@ -93,6 +101,8 @@ class Visit:
     record: Record | None = None
     id: str = field(default_factory=lambda: uuid.uuid4().hex[:16])
     form: dict[str, str] = field(default_factory=dict)
+    fields: tuple[tuple[str, str], ...] = ()
+    kept: str = ""
 
     @property
     def actor(self) -> Actor:
@@ -151,21 +161,27 @@ async def _serve(rule: Rule, request: Request) -> Response:
     visit = Visit(request, request.app.state.services)
     request.state.visit = visit
     i18n.use(chosen_language(request))
-    visit.session = await current_session(request)
+    visit.session = await sessions.current(request)
     if _of_others(rule, visit):
         # To the asker it is as if it were not there; the trace knows that they tried.
         await trace(request, "refuse", visit.actor, outcome="refused", request=visit.id)
         raise NotFound("There is no such page.", "Sidan finns inte.")
-    away = _elsewhere(rule, visit)
+    posted = request.method not in ("GET", "HEAD")
+    if posted:
+        away = await _take_form(rule, visit)
+        if away is not None:
+            return away
+    away = await _elsewhere(rule, visit)
     if away is not None:
         return away
-    if request.method not in ("GET", "HEAD"):
-        await _take_form(visit)
     if rule.access in ("record", "family"):
         await _open(visit, request.path_params["patient"])
     elif rule.access == "resident":
         await _open(visit, visit.actor.id.removeprefix("Patient/"))
-    return await rule.handler(visit)
+    answer = await rule.handler(visit)
+    if visit.kept:  # taken now; what was refused stays to be sent again
+        await kept_forms.drop(visit.services.database, visit.session, visit.kept)
+    return answer
 
 
 async def _open(visit: Visit, patient: str) -> None:
@@ -173,14 +189,25 @@ async def _open(visit: Visit, patient: str) -> None:
     visit.record = await doors.open_record(visit.actor, patient, request=visit.id)
 
 
-def _elsewhere(rule: Rule, visit: Visit) -> Response | None:
+def need_fresh(visit: Visit, act: str) -> None:
+    """For acts that need a log-in made just now (`fresh_acts` in `content/rules/assurance.json`).
+
+    Raises `NotFresh`; the page it becomes leads to the log-in and back, and what was posted is kept.
+    """
+    check_fresh(visit.session, act)
+
+
+async def _elsewhere(rule: Rule, visit: Visit) -> Response | None:
     """Where a person is sent who lacks a log-in or an assignment; None when they have both."""
     if rule.access == "open":
         return None
+    here = quote(_here(visit.request), safe="/")
+    if visit.session is None and await sessions.asleep(visit.request) is not None:
+        return _locked(visit, here)
     if visit.session is None:
-        return _go(visit, f"/login?next={quote(_here(visit.request), safe='/')}")
+        return _go(visit, f"/login?next={here}")
     if visit.session.state == "choose":
-        return _go(visit, "/login/assignment")
+        return _go(visit, f"/login/assignment?next={here}")
     return None
 
 
@@ -205,22 +232,66 @@ def _here(request: Request) -> str:
     return request.url.path + (f"?{request.url.query}" if request.url.query else "")
 
 
-async def _take_form(visit: Visit) -> None:
-    from sammanhang.access import sessions
+def _locked(visit: Visit, next: str) -> Response:
+    """To the lock screen; a page that asks for a part of itself locks where it stands."""
+    if visit.partial:
+        return Response(status_code=401, headers={"x-session": "locked"})
+    return RedirectResponse(f"/locked?next={next}", 303)
 
+
+async def _take_form(rule: Rule, visit: Visit) -> Response | None:
+    """Reads the form and checks its token. A response when the form had to be kept instead of taken."""
     form = await visit.request.form(max_files=0, max_fields=200)
-    visit.form = {name: value for name, value in form.items() if isinstance(value, str)}
-    visit.form.pop("csrf", None)
-    if visit.session is None:
+    sent = tuple((name, v) for name, v in form.multi_items() if isinstance(v, str))
+    kept = form.get("kept")
+    visit.fields = tuple((name, v) for name, v in sent if name not in ("csrf", "kept"))
+    visit.form = dict(visit.fields)
+    session = visit.session
+    sleeping = await sessions.asleep(visit.request) if session is None else None
+    if sleeping is not None:
+        return await _keep_asleep(visit, sleeping)
+    if session is None:
+        if rule.access != "open":
+            return None  # whoever it is logs in first
         raise Refused("Log in first.", "Logga in först.", rule="CSRF")
-    await sessions.check_csrf(visit.request, visit.session)
+    try:
+        await sessions.check_csrf(visit.request, session)
+    except OtherAssignment as other:
+        id = await keep_form(visit, session, other.assignment)
+        await _trace_kept(visit, session, "other assignment", page=other.assignment)
+        return _go(visit, f"/kept/{id}")
+    visit.kept = kept if isinstance(kept, str) else ""
+    return None
 
 
-async def current_session(request: Request) -> Any:
-    """Who is logged in, or None."""
-    from sammanhang.access import sessions
+async def _keep_asleep(visit: Visit, sleeping: sessions.Asleep) -> Response:
+    """A form that came to a locked session: it waits until its sender has logged in anew."""
+    made_in = None
+    try:
+        await sessions.check_csrf(visit.request, sleeping.session)
+    except OtherAssignment as other:
+        made_in = other.assignment
+    if visit.partial:
+        return _locked(visit, "/")
+    id = await keep_form(visit, sleeping.session, made_in)
+    await _trace_kept(visit, sleeping.session, "locked")
+    return _locked(visit, f"/kept/{id}")
 
-    return await sessions.current(request)
+
+async def _trace_kept(visit: Visit, session: sessions.Session, why: str, **details: str) -> None:
+    """That a form was kept instead of taken; never what stood in it."""
+    entry = visit.services.doors.entry(
+        session.actor, "refuse", what=visit.request.url.path, outcome=why, request=visit.id, details=details
+    )  # fmt: skip
+    await visit.services.audit.record(entry)
+
+
+async def keep_form(visit: Visit, session: sessions.Session, made_in: str | None = None) -> str:
+    """Keeps what was posted on this visit (`access.kept_forms.keep`); returns the id it is kept under."""
+    url = visit.request.url
+    path = url.path + (f"?{url.query}" if url.query else "")
+    database = visit.services.database
+    return await kept_forms.keep(database, session, path, visit.fields, made_in)
 
 
 def chosen_language(request: Request) -> str:

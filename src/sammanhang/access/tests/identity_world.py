@@ -20,7 +20,15 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse
 from starlette.routing import Route
 
-from sammanhang.access import clients, identity, oidc, sessions
+from sammanhang.access import (
+    backchannel,
+    clients,
+    context_pages,
+    identity,
+    lock_pages,
+    oidc,
+    sessions,
+)
 from sammanhang.access.audit import AuditLog
 from sammanhang.fhir.decode import decode
 from sammanhang.kernel.owner import PROVIDER, UNIT
@@ -97,7 +105,15 @@ async def world(dsn: str, **settings: Any) -> AsyncIterator[World]:
     audit.start()
     services = Services(Settings(**{"base_url": BASE, **settings}), database, audit)
     app = Starlette(
-        routes=[*oidc.routes, *identity.routes, *clients.routes, Route("/whoami", whoami)]
+        routes=[
+            *oidc.routes,
+            *identity.routes,
+            *lock_pages.routes,
+            *backchannel.routes,
+            *context_pages.routes,
+            *clients.routes,
+            Route("/whoami", whoami),
+        ]
     )
     app.state.services = services
     number = next(_addresses)
@@ -175,6 +191,15 @@ def csrf_of(page: str) -> str:
     found = re.search(r'name="csrf" value="([^"]+)"', page)
     assert found is not None, page
     return found[1]
+
+
+async def choose(browser: httpx.AsyncClient, assignment: str) -> httpx.Response:
+    """Chooses or switches assignment on the page for it."""
+    page = await browser.get("/login/assignment")
+    form = {"csrf": csrf_of(page.text), "assignment": assignment, "next": "/"}
+    answer = await browser.post("/login/assignment", data=form)
+    assert answer.status_code == 303, answer.text
+    return answer
 
 
 async def whoami_of(browser: httpx.AsyncClient) -> Any:

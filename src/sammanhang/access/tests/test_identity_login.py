@@ -232,7 +232,7 @@ async def test_a_planted_session_is_not_taken_over(w: World) -> None:
 async def test_a_session_ends_without_activity(w: World) -> None:
     browser = w.browser()
     await log_in(browser, NINA)
-    w.execute("UPDATE access.session SET last_seen = now() - interval '29 minutes'")
+    w.execute("UPDATE access.session SET last_seen = now() - interval '9 minutes'")
     assert await whoami_of(browser) is not None
     # That look counted as activity.
     assert w.execute(
@@ -258,7 +258,7 @@ async def test_a_session_ends_after_some_hours_whatever_happens(w: World) -> Non
     assert await whoami_of(browser) is None
 
 
-async def test_seen_is_written_at_most_once_a_minute(w: World) -> None:
+async def test_seen_is_written_now_and_then(w: World) -> None:
     browser = w.browser()
     await log_in(browser, NINA)
     seen = "SELECT max(last_seen) FROM access.session WHERE person = %s"
@@ -359,7 +359,9 @@ async def test_logging_out_ends_the_session_here_and_at_the_provider(w: World) -
     assert answer.headers["location"].startswith(f"{BASE}/oidc/end_session?")
     assert "id_token_hint" in query(answer.headers["location"])
     back = await browser.get(answer.headers["location"])
-    assert (back.status_code, back.headers["location"]) == (303, f"{BASE}/")
+    assert back.status_code == 303
+    assert back.headers["location"].startswith(f"{BASE}/logout/done?state=")
+    assert "Du är utloggad" in (await browser.get(back.headers["location"])).text
     browser.cookies.set("sammanhang", cookie)
     assert await whoami_of(browser) is None
     assert w.traces("logout")[-1]["actor"] == NINA
@@ -430,12 +432,10 @@ async def test_what_is_over_is_swept_away(w: World) -> None:
     await log_in(alive, NINA)
     await log_in(idle, SVEA)
     await to_provider(w.browser())
-    w.execute(
-        "UPDATE access.session SET last_seen = now() - interval '1 hour' WHERE kind = 'resident'"
-    )
+    w.execute("UPDATE access.session SET expires = now() WHERE kind = 'resident'")
     w.execute("UPDATE access.login_attempt SET expires = now()")
     w.execute("UPDATE access.authorization_code SET expires = now() - interval '2 hours'")
-    await sessions.sweep(w.services.database, w.services.settings)
+    await sessions.sweep(w.services.database)
     assert w.execute("SELECT kind FROM access.session WHERE kind = 'resident'") == []
     for table in ("login_attempt", "authorization_code"):
         assert w.execute(f"SELECT count(*) FROM access.{table}") == [(0,)]

@@ -266,9 +266,9 @@ async def test_the_page_carries_the_request_and_the_level(browser: httpx.AsyncCl
 
 @pytest.mark.asvs("v5.0.0-3.7.2", "v5.0.0-10.6.2")
 async def test_logging_out_leads_only_home(browser: httpx.AsyncClient) -> None:
-    good = {"post_logout_redirect_uri": f"{BASE}/", "state": "a b"}
+    good = {"post_logout_redirect_uri": f"{BASE}/logout/done", "state": "a b"}
     answer = await browser.get("/oidc/end_session", params=good)
-    assert answer.headers["location"] == f"{BASE}/?state=a+b"
+    assert answer.headers["location"] == f"{BASE}/logout/done?state=a+b"
     for bad in ("https://evil.example", f"{BASE}.evil.example/", "//evil.example"):
         answer = await browser.get("/oidc/end_session", params={"post_logout_redirect_uri": bad})
         assert answer.status_code == 200 and "location" not in answer.headers

@@ -148,6 +148,8 @@ async def test_what_another_provider_calls_sub_is_no_id_of_ours(w: World, outsid
         ({"nonce": "other"}, "nonce"),
         ({"nonce": None}, "nonce"),
         ({"sub": ""}, "subject"),
+        ({"sub": "a\0b"}, "subject"),
+        ({"sid": 7}, "session"),
         ({"acr": "http://id.sambi.se/loa/loa1"}, "level of assurance"),
         ({"acr": None}, "level of assurance"),
         ({"acr": ["http://id.sambi.se/loa/loa3"]}, "level of assurance"),
@@ -229,3 +231,31 @@ async def test_metadata_that_leads_astray_is_refused(
 ) -> None:
     outside.metadata = metadata
     assert (await w.browser().get("/login")).status_code == 503
+
+
+async def test_a_fresh_log_in_must_say_when_it_was_made(w: World, outside: Outside) -> None:
+    browser, _ = await callback(w, outside)
+    for said, status in ((None, 400), (int(time.time()) - 3600, 400), (int(time.time()), 303)):
+        asked = query((await browser.get("/login?fresh=lift-block")).headers["location"])
+        assert (asked["prompt"], asked["max_age"]) == ("login", "0")
+        outside.nonce, outside.claims = asked["nonce"], {"auth_time": said}
+        answer = await browser.get(
+            "/login/callback", params={"code": "c1", "state": asked["state"]}
+        )
+        assert answer.status_code == status, said
+    assert w.traces("login")[-2]["outcome"] == "not a log-in made now"
+
+
+async def test_an_outside_provider_ends_its_own_sessions(w: World, outside: Outside) -> None:
+    outside.claims = {"sid": "s-1"}
+    browser, _ = await callback(w, outside)
+    now = int(time.time())
+    token = {
+        "iss": ISSUER, "aud": "vi", "iat": now, "exp": now + 60, "jti": f"out-{time.time_ns()}", "sid": "s-1",
+        "events": {"http://schemas.openid.net/event/backchannel-logout": {}},
+    }  # fmt: skip
+    forged = outside.sign(token, RSAKey.generate_key(2048, {"kid": outside.key.kid}))
+    for sent, status in ((forged, 400), (outside.sign(token), 200), (outside.sign(token), 400)):
+        answer = await w.browser().post("/login/backchannel", data={"logout_token": sent})
+        assert answer.status_code == status
+        assert (await whoami_of(browser) is None) is (sent != forged)

@@ -19,7 +19,7 @@ from sammanhang.web.find import search
 from sammanhang.web.parties import organisations
 from sammanhang.web.people import Person, person_of
 from sammanhang.web.rendering import render
-from sammanhang.web.routing import Visit, page
+from sammanhang.web.routing import Visit, need_fresh, page
 
 
 @dataclass(frozen=True, slots=True)
@@ -197,6 +197,7 @@ async def answer(visit: Visit) -> Response:
     form = visit.form
     if form.keys() == {"number"}:
         return await _lifts(visit)
+    need_fresh(visit, "lift-block")
     inner = "unit" in form
     try:
         if inner:

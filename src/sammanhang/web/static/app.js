@@ -86,7 +86,11 @@
     if (event.key === "Escape") { $("[data-menu][open]")?.removeAttribute("open"); return; }
     if (event.ctrlKey || event.metaKey || event.altKey || typing(event.target) || $("dialog[open]") || !keysOn()) return;
     const key = event.key.toLowerCase();
-    if (went && Date.now() - went < 1200 && (key === "s" || key === "p")) { location.href = key === "s" ? "/" : "/patients"; return; }
+    if (went && Date.now() - went < 1200) {
+      const places = { s: "/", p: "/patients", u: $('.menu a[href^="/login/assignment"]')?.href };
+      if (places[key]) { location.href = places[key]; return; }
+      if (key === "l") { event.preventDefault(); went = 0; document.dispatchEvent(new Event("sammanhang:lock")); return; }
+    }
     went = key === "g" ? Date.now() : 0;
     if (key === "/") { event.preventDefault(); openCommand(); }
     else if (event.key === "?") openHelp();
