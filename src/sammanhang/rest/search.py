@@ -32,7 +32,7 @@ async def search(
     patients = named_patients(request)
     if patient is not None:
         patients = [patient]
-    scope = await gate.scope_for_search(fr, patients)
+    scope = await gate.scope_for_search(fr, patients, request.types)
     settings = fr.services.settings
     wall = gate.within_scopes(fr, request, gate.wall(scope))
     expand = await expander(fr, request)
