@@ -9,6 +9,7 @@ from sammanhang.kernel.clock import STOCKHOLM
 from sammanhang.kernel.content import content
 from sammanhang.store.trace import Entry
 
+from .clients import names_of
 from .door import Doors
 from .trail import concerning
 
@@ -25,6 +26,7 @@ class Access:
     purpose   the reason or purpose that was given; may be empty
     times     how often that day
     staff     who, where the care provider names its staff; else empty
+    app       name of the app they did it through; empty when they did it themselves
     """
 
     at: datetime
@@ -34,10 +36,12 @@ class Access:
     purpose: str
     times: int
     staff: str
+    app: str = ""
 
 
 async def extract(doors: Doors, patient: str, since: datetime) -> list[Access]:
-    """Everything others have done in the record since a time, the latest first; three queries.
+    """Everything others have done in the record since a time, the latest first; three queries, and one
+    more when apps were used.
 
     What the resident did is left out, and so is the system's own work.
     """
@@ -50,9 +54,11 @@ async def extract(doors: Doors, patient: str, since: datetime) -> list[Access]:
     ]
     ids = sorted({i for e in entries for i in (e.unit, e.provider) if i})
     names = await doors.names(ids) if ids else {}
-    grouped: dict[tuple[date, str, str, str, str], list[Entry]] = {}
+    used = {app for e in entries if (app := _app(e))}
+    apps = await names_of(doors.database, used) if used else {}
+    grouped: dict[tuple[date, str, str, str, str, str], list[Entry]] = {}
     for e in entries:
-        key = (_at(e).date(), e.actor, e.unit or "", e.action, e.purpose or "")
+        key = (_at(e).date(), e.actor, e.unit or "", e.action, e.purpose or "", _app(e))
         grouped.setdefault(key, []).append(e)
     found = [
         Access(
@@ -63,8 +69,9 @@ async def extract(doors: Doors, patient: str, since: datetime) -> list[Access]:
             purpose=purpose,
             times=len(group),
             staff=actor if rules["names_staff"] else "",
+            app=apps.get(app, app),
         )
-        for (_day, actor, _unit, action, purpose), group in grouped.items()
+        for (_day, actor, _unit, action, purpose, app), group in grouped.items()
     ]
     found.sort(key=lambda a: a.at, reverse=True)
     return found
@@ -72,6 +79,11 @@ async def extract(doors: Doors, patient: str, since: datetime) -> list[Access]:
 
 def _at(e: Entry) -> datetime:
     return datetime.fromisoformat(e.at.replace("Z", "+00:00")).astimezone(STOCKHOLM)
+
+
+def _app(e: Entry) -> str:
+    """Id of the client a person acted through; empty when they acted themselves."""
+    return str((e.details or {}).get("app", ""))
 
 
 def _system(e: Entry) -> str:

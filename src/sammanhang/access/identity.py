@@ -28,10 +28,12 @@ from .actor import Actor
 from .identity_pages import ChoosePage, LogoutPage, MessagePage, render
 from .identity_provider import LEVELS, Provider, ProviderDown, TokenRefused, provider_of
 from .identity_services import base_url, secure, services_of, trace
-from .oidc_grants import after_logout, redirect_uri, s256
+from .oidc_grants import after_logout, redirect_uri
 from .staff import held_by, name_of, person_of_claims
+from .verifiers import s256
 
 ATTEMPT_SECONDS = 600
+LONGEST_NEXT = 8000  # an app's request for access comes back here whole, with all its scopes
 _SWEEP_SECONDS = 600.0
 _swept = [float("-inf")]
 
@@ -61,7 +63,7 @@ def local_path(text: str | None) -> str:
     Browsers read `//host`, `/\\host` and a path with a tab or line break in it as another host
     (WHATWG URL 4.4); such are refused, and so are the log-in's own pages, which would go round.
     """
-    if not text or len(text) > 2000 or not text.startswith("/") or text.startswith("//"):
+    if not text or len(text) > LONGEST_NEXT or not text.startswith("/") or text.startswith("//"):
         return "/"
     if "\\" in text or any(ord(c) <= 32 or ord(c) == 127 for c in text):
         return "/"

@@ -43,6 +43,11 @@ security repeats it for the application's reading role (`store/migrations/0001_p
 | R29 | who has protected identity is masked, and not found by what is masked |
 | R34 | every opening, read, search, write and refusal leaves an entry, durable before the answer |
 
+Who comes with a token is bound by its scopes as well (`access.permits`): they only narrow what the law
+gives. `SCOPE` is their refusal where a whole kind of data or act is asked for; what a restriction
+(`?category=…`) or the launch's patient keeps from an app is as absent. `ROLE` refuses the system
+administrator's pages to everybody else.
+
 What is absent and what is forbidden look the same: a resource asked for by id answers 404 in both
 cases; a record asked for by patient answers 403 with the rule, also when there is no such patient.
 """

@@ -265,7 +265,9 @@ async def sweep(database: Database, settings: Settings) -> None:
         )
         for table, column in (
             ("login_attempt", "expires"), ("authorization_code", "expires + interval '1 hour'"),
-            ("revoked_token", "until"), ("signing_key", "until"),
+            ("revoked_token", "until"), ("signing_key", "until"), ("id_signing_key", "until"),
+            ("app_code", "expires + interval '1 hour'"), ("app_refresh", "expires"), ("app_launch", "expires"),
+            ("assertion_seen", "until"),
         ):  # fmt: skip
             await connection.execute(f"DELETE FROM access.{table} WHERE {column} < now()")
 

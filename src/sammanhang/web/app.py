@@ -16,6 +16,7 @@ from starlette.middleware import Middleware
 from starlette.middleware.gzip import GZipMiddleware
 from starlette.routing import BaseRoute, Mount
 
+from sammanhang.access import oauth_cors
 from sammanhang.access.services import Services
 from sammanhang.kernel.settings import Settings
 from sammanhang.rest.app import fhir_app
@@ -27,7 +28,7 @@ from .security import SecurityHeaders
 
 log = logging.getLogger(__name__)
 # Routes that other packages own; each module has a list `routes`.
-OTHERS = ("sammanhang.access.oidc", "sammanhang.access.identity", "sammanhang.access.clients")
+OTHERS = ("sammanhang.access.oidc", "sammanhang.access.identity", "sammanhang.access.oauth")
 
 
 class Application(Starlette):
@@ -36,6 +37,15 @@ class Application(Starlette):
     fhir: Any = None
 
     async def __call__(self, scope: Any, receive: Any, send: Any) -> None:
+        if scope["type"] == "http" and oauth_cors.concerns(scope["path"]):
+            origin = oauth_cors.origin_in(scope)
+            if origin is not None:
+                database = self.state.services.database
+                await oauth_cors.across(self._answer, database, origin, scope, receive, send)
+                return
+        await self._answer(scope, receive, send)
+
+    async def _answer(self, scope: Any, receive: Any, send: Any) -> None:
         if scope["type"] == "http" and self.fhir is not None:
             path: str = scope["path"]
             if path == "/fhir" or path.startswith("/fhir/"):

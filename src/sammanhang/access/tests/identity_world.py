@@ -20,7 +20,7 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse
 from starlette.routing import Route
 
-from sammanhang.access import clients, identity, oidc, sessions
+from sammanhang.access import identity, oauth, oidc, sessions
 from sammanhang.access.audit import AuditLog
 from sammanhang.fhir.decode import decode
 from sammanhang.kernel.owner import PROVIDER, UNIT
@@ -97,7 +97,7 @@ async def world(dsn: str, **settings: Any) -> AsyncIterator[World]:
     audit.start()
     services = Services(Settings(**{"base_url": BASE, **settings}), database, audit)
     app = Starlette(
-        routes=[*oidc.routes, *identity.routes, *clients.routes, Route("/whoami", whoami)]
+        routes=[*oidc.routes, *identity.routes, *oauth.routes, Route("/whoami", whoami)]
     )
     app.state.services = services
     number = next(_addresses)
