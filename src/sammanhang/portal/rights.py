@@ -152,6 +152,8 @@ def _line(a: extract.Access) -> LogLine:
     said = content("rules/log_extract")["actions"][a.action]
     reasons = content("rules/reasons")["reasons"].get(a.purpose)
     why = either(reasons["sv"], reasons["en"]) if reasons else _grounds(a.purpose)
+    via = _("via %(app)s") % {"app": a.app} if a.app else ""
+    why = ". ".join(x for x in (via, why) if x)
     who = ", ".join(x for x in (a.staff, a.unit, a.provider if a.provider != a.unit else "") if x)
     return LogLine(
         show.time(a.at) or "", who or _("Okänd enhet"), either(said["sv"], said["en"]), why, a.times,

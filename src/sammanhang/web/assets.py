@@ -22,6 +22,7 @@ FOLDERS = {
     "": HERE / "static",
     "chart": HERE.parent / "care" / "chart" / "static",
     "emergency": HERE.parent / "care" / "emergency" / "static",
+    "apps": HERE.parent / "care" / "apps" / "static",
     "portal": HERE.parent / "portal" / "static",
 }
 _SMALLER = {".css", ".js", ".svg", ".txt", ".json"}

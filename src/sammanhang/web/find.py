@@ -28,6 +28,7 @@ ACTIONS = (
     (N_("Nödöppningar att granska"), "/review"),
     (N_("Byt uppdrag"), "/login/assignment"),
     (N_("Mina inloggningar"), "/sessions"),
+    (N_("Appar med tillgång"), "/apps"),
     (N_("Byt språk till engelska"), "/settings/language/en"),
     (N_("Byt språk till svenska"), "/settings/language/sv"),
     (N_("Mörkt läge"), "/settings/theme/dark"),

@@ -7,6 +7,7 @@ from urllib.parse import urlsplit
 
 from starlette.responses import PlainTextResponse, RedirectResponse, Response
 
+from sammanhang.access.administrators import is_administrator
 from sammanhang.access.door import RecordRefused
 from sammanhang.access.sessions_own import OwnSession, end_one, end_others, of_person
 from sammanhang.kernel import clock, i18n
@@ -48,7 +49,8 @@ class StartPage:
 
 @dataclass(frozen=True, slots=True)
 class LimitedStartPage:
-    """What a role without record rights begins with: who they are here, and the rule's sentence."""
+    """What a role without record rights begins with: who they are here, and the rule's sentence.
+    `clients` tells that the role looks after apps and clients."""
 
     title: str
     hello: str
@@ -57,6 +59,7 @@ class LimitedStartPage:
     unit: str
     said: str
     rule: str
+    clients: bool
 
 
 @page("/", access="person")
@@ -82,6 +85,7 @@ async def start(visit: Visit) -> Response:
             assignment.unit_name,
             said,
             e.decision.rule,
+            is_administrator(visit.actor),
         )
         return render(visit, "web/start_limited.html", limited)
     week = show.week(clock.today())

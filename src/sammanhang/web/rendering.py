@@ -22,6 +22,7 @@ TEMPLATES = {
     "web": HERE / "templates",
     "chart": HERE.parent / "care" / "chart" / "templates",
     "emergency": HERE.parent / "care" / "emergency" / "templates",
+    "apps": HERE.parent / "care" / "apps" / "templates",
     "portal": HERE.parent / "portal" / "templates",
 }
 THEMES = ("auto", "light", "dark")

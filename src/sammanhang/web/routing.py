@@ -46,8 +46,12 @@ SLICES = (
     "sammanhang.web.find",
     "sammanhang.care.chart.pages",
     "sammanhang.care.emergency.pages",
+    "sammanhang.care.apps.consent",
+    "sammanhang.care.apps.pages",
+    "sammanhang.care.apps.admin",
     "sammanhang.portal.pages",
     "sammanhang.portal.rights",
+    "sammanhang.portal.apps",
 )
 
 

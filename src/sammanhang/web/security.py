@@ -10,6 +10,14 @@ CSP = (
     " connect-src 'self'; object-src 'none'; base-uri 'none'; form-action 'self';"
     " frame-ancestors 'none'"
 )
+
+
+def with_forms_to(*elsewhere: str) -> str:
+    """The policy for a page whose form's answer may lead to these origins or schemes: a browser holds
+    `form-action` against the addresses a form is redirected to."""
+    return CSP.replace("form-action 'self'", " ".join(["form-action 'self'", *elsewhere]))
+
+
 HEADERS = {
     b"content-security-policy": CSP.encode(),
     b"x-content-type-options": b"nosniff",
