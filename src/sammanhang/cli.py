@@ -19,6 +19,7 @@ from sammanhang.kernel.errors import SammanhangError
 from sammanhang.kernel.settings import DEFAULTS, ROWS, BadSetting, markdown, variable_of
 from sammanhang.operate import access_checks  # noqa: F401 (its commands belong to `access`)
 from sammanhang.operate.access_commands import access, keys, partners
+from sammanhang.operate.client_commands import clients
 from sammanhang.operate.command import (
     EXIT_CODES,
     FAULT,
@@ -233,32 +234,6 @@ def audit_follow(places: Path, once: bool) -> int:
     return OK
 
 
-@cli.group()
-def clients() -> None:
-    """Programs that may use the FHIR API."""
-
-
-@clients.command("demo", epilog=EXIT_CODES)
-def clients_demo() -> int:
-    """Print the id and secret of the demo API client.
-
-    It may read and write everything and exists in the demo only (SAMMANHANG_DEMO).
-
-    \b
-    Example:
-      sammanhang clients demo
-    """
-    from sammanhang.operate.run import print_demo_client
-
-    settings = settings_in_force()
-    if not settings.demo:
-        click.echo("There is no demo client where SAMMANHANG_DEMO is false.", err=True)
-        return FAULT
-    with database_of(settings) as dsn:
-        print_demo_client(settings, dsn)
-    return OK
-
-
 @cli.command("settings", epilog=EXIT_CODES)
 @click.option("--markdown", "as_markdown", is_flag=True, help="The documentation's table instead.")
 def settings_command(as_markdown: bool) -> None:
@@ -282,7 +257,7 @@ def settings_command(as_markdown: bool) -> None:
         click.echo(f"{variable_of(name):{width}}  {shown or '(empty)'}{given}")
 
 
-for group in (access, keys, partners):
+for group in (access, clients, keys, partners):
     cli.add_command(group)
 
 

@@ -15,7 +15,7 @@ from pathlib import Path
 from starlette.applications import Starlette
 from starlette.routing import Mount
 
-from sammanhang.access.clients import routes
+from sammanhang.access.oauth import routes
 from sammanhang.access.services import Services
 from sammanhang.cli import call_safely
 from sammanhang.kernel.settings import Settings

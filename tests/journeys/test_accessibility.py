@@ -1,6 +1,11 @@
 """Every page, both languages, both looks, wide and narrow: no violation, nothing wider than the screen."""
 
+from urllib.parse import urlencode
+
 import pytest
+
+from sammanhang.access.clients import register
+from sammanhang.access.clients_registration import Registration
 
 pytestmark = [pytest.mark.journey, pytest.mark.slow]
 SVEA = "/patients/svea-andersson"
@@ -8,7 +13,13 @@ STAFF = (
     "/", "/patients", "/patients?q=andersson", "/patients?q=zzyzx", SVEA, f"{SVEA}/timeline", f"{SVEA}/medicines",
     f"{SVEA}/measurements", f"{SVEA}/results", f"{SVEA}/documents", f"{SVEA}/encounters", f"{SVEA}/problems",
     f"{SVEA}/hidden", f"{SVEA}/emergency", f"{SVEA}?print=1", "/patients/jonas-lindgren", "/nothing/here",
+    "/apps", "/oauth/authorize?client_id=nobody",
 )  # fmt: skip
+
+ASKED = "/oauth/authorize?" + urlencode({
+    "response_type": "code", "client_id": "axe", "redirect_uri": "https://app.example/done", "state": "s",
+    "code_challenge": "A" * 43, "code_challenge_method": "S256",
+})  # fmt: skip
 PEOPLE = (
     ("Amira Haddad", "Centrum", False, STAFF),
     ("Linnea Engström", "", False, ("/",)),
@@ -23,15 +34,51 @@ PEOPLE = (
         "David Wallin",
         "",
         False,
-        ("/rules", "/preflight", "/preflight?run=1&only_faults=1", "/unlocked", "/lock"),
+        (
+            "/",
+            "/admin/apps",
+            "/admin/apps/new",
+            "/admin/apps/axe",
+            "/rules",
+            "/preflight",
+            "/preflight?run=1&only_faults=1",
+            "/unlocked",
+            "/lock",
+        ),
     ),
     ("Karin Ek", "", False, ("/patients/svea-andersson/consents",)),
-    ("Svea Andersson", "", True, ("/me", "/me/log", "/me/consents")),
+    ("Svea Andersson", "", True, ("/me", "/me/log", "/me/consents", "/me/apps")),
     ("Jonas Lindgren", "", True, ("/me", "/me/family/greta-lindgren", "/me/family/svea-andersson")),
 )
 LOOKS = [
     (w, look, lang) for w in (1280, 390) for look in ("light", "dark") for lang in ("sv", "en")
 ]
+
+
+@pytest.fixture(scope="session", autouse=True)
+def app(town):
+    """An app that anybody may let in, and start from the chart."""
+    scopes = (
+        "launch",
+        "launch/patient",
+        "launch/encounter",
+        "openid",
+        "offline_access",
+        "patient/*.cruds",
+        "user/*.rs",
+    )
+    there = ("https://app.example/done",)
+    made = Registration(
+        "Kurvan",
+        scopes,
+        "none",
+        "Kurvbolaget",
+        there,
+        "https://app.example/launch",
+        offered=("staff", "resident"),
+        id="axe",
+    )
+    register(town, made)
 
 
 @pytest.mark.parametrize(("width", "look", "language"), LOOKS)
@@ -60,6 +107,61 @@ def test_no_page_shuts_anybody_out(signed_in, violations, width, look, language)
             if wide > width:
                 faults.append(f"{address}: {wide} pixels wide")
         window.close()
+    assert faults == []
+
+
+@pytest.mark.parametrize(
+    ("width", "look", "language"), [(1280, "light", "sv"), (390, "dark", "en")]
+)
+def test_the_question_an_app_asks_shuts_nobody_out(
+    signed_in, violations, server, width, look, language
+):
+    """All its pages, by keyboard alone."""
+    window = signed_in(
+        "Amira Haddad", "Centrum", viewport={"width": width, "height": 844}, color_scheme=look, bypass_csp=True,
+    )  # fmt: skip
+    page = window.new_page()
+    page.goto(f"/settings/language/{language}")
+    faults = []
+
+    def look_at(name):
+        faults.extend(f"{name}: {fault}" for fault in violations(page))
+        wide = page.evaluate("document.documentElement.scrollWidth")
+        if wide > width:
+            faults.append(f"{name}: {wide} pixels wide")
+
+    def enter(selector):
+        page.focus(selector)
+        with page.expect_navigation():
+            page.keyboard.press("Enter")
+
+    def search(who):
+        page.fill("[name=q]", who)
+        enter("[name=q]")
+
+    scopes = "launch/encounter+openid+offline_access+patient/*.cruds+user/*.rs"
+    page.goto(f"{ASKED}&aud={server}/fhir&scope={scopes}")
+    look_at("patient")
+    search("andersson")
+    look_at("hits")
+    search("greta lindgren")
+    enter("[name=patient] >> nth=0")
+    look_at("refused")
+    enter("main .btn-main")
+    search("svea andersson")
+    enter("[name=patient] >> nth=0")
+    look_at("encounter")
+    enter("main .btn-main")
+    look_at("consent")
+    page.focus("main .btn-main")
+    with page.expect_request("https://app.example/done?code=*"):
+        page.keyboard.press("Enter")
+    page = window.new_page()
+    page.goto(SVEA)
+    page.focus(".who-launch summary")
+    page.keyboard.press("Enter")
+    look_at("chart")
+    window.close()
     assert faults == []
 
 

@@ -1,53 +1,41 @@
-"""API clients: programs that speak for a care provider, and the endpoint where they get tokens.
+"""API clients as they are kept: backend services that speak for a care provider, and apps for people.
 
-`POST /oauth/token` knows the client credentials grant (RFC 6749 4.4) with the secret in the
-`Authorization` header or in the form. A secret is 256 random bits, stored as argon2id; the demo
-client's is derived from a key of the database, so that it can be printed again.
+A secret is 256 random bits, stored as argon2id and shown once; the demo client's is derived from a key
+of the database, so that it can be printed again. How a client proves itself: `clients_proof`.
 """
 
 from __future__ import annotations
 
-import asyncio
 import base64
-import binascii
 import hashlib
 import hmac
-import re
 import secrets
+import time
 from collections.abc import Iterable
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
-from datetime import date
+from datetime import date, datetime
 from typing import Any
-from urllib.parse import unquote_plus
+from weakref import WeakKeyDictionary
 
+import msgspec
 import psycopg
 from argon2 import PasswordHasher
-from argon2.exceptions import Argon2Error, InvalidHashError
-from starlette.requests import Request
-from starlette.responses import Response
-from starlette.routing import Route
 
-from sammanhang.kernel.content import content
-from sammanhang.kernel.errors import Conflict, Invalid, NotFound
+from sammanhang.kernel.errors import Conflict, NotFound
 from sammanhang.store.database import Database
 
-from .clients_lockout import LockOut
-from .identity_services import Services, address, services_of, trace
-from .keys import keys_of
-from .oidc_errors import OAuthError, form_of, json_response
-from .tokens import LIFE_SECONDS, issue_client_token, process_settings
-from .tokens_scopes import BadScope, normal, within
+from .clients_registration import Method, Registration, check
+from .tokens import process_settings
 
+KEPT_SECONDS = 30.0
 DEMO_ID = "demo"
 DEMO_SCOPES = ["system/*.cruds"]
-_ID = re.compile(r"[A-Za-z0-9._-]{1,64}")
 # Secrets are random, not chosen by people: the cost guards against a stolen table, and OWASP's least
-# figures (19 MiB, 2 passes) are plenty. Two threads bound what a flood of guesses can take.
-_hasher = PasswordHasher(time_cost=2, memory_cost=19 * 1024, parallelism=1)
-_threads = ThreadPoolExecutor(2, thread_name_prefix="argon2")
-_NOBODY = _hasher.hash(secrets.token_urlsafe(32))
-_lock_out = LockOut()
+# figures (19 MiB, 2 passes) are plenty.
+hasher = PasswordHasher(time_cost=2, memory_cost=19 * 1024, parallelism=1)
+
+
+_apps: WeakKeyDictionary[Database, tuple[float, list[Client]]] = WeakKeyDictionary()
 
 
 class NoDemo(NotFound):
@@ -56,12 +44,52 @@ class NoDemo(NotFound):
 
 @dataclass(frozen=True, slots=True)
 class Client:
-    """An API client as the token endpoint needs it."""
+    """A client as it is kept; see `Registration` for what the fields mean.
+
+    secret   argon2id hash; None for who proves itself in another way, or not at all
+    active   False once it is closed: it gets no tokens, and those it has are dead
+    closed   when that was
+    """
 
     id: str
-    secret: str
+    name: str
+    publisher: str
+    method: Method
+    secret: str | None
+    jwks: Any
+    jwks_uri: str | None
     scopes: frozenset[str]
+    redirect_uris: tuple[str, ...]
+    launch_url: str | None
+    offered: frozenset[str]
+    roles: frozenset[str]
+    provider: str | None
+    everything: bool
     demo: bool
+    active: bool
+    created: datetime
+    closed: datetime | None
+
+    def offered_to(self, kind: str, role: str | None = None) -> bool:
+        """Whether people of a kind (`staff`, `resident`), and staff of a role, are offered the app."""
+        return kind in self.offered and (kind != "staff" or not self.roles or role in self.roles)
+
+
+_COLUMNS = (
+    "id, name, publisher, method, secret, jwks, jwks_uri, scopes, redirect_uris, launch_url, offered,"
+    " roles, provider, everything, demo, active, created, closed"
+)
+_ADD = """
+INSERT INTO access.client (id, secret, name, publisher, scopes, method, jwks, jwks_uri, redirect_uris,
+    launch_url, offered, roles, provider, everything, made_by, purpose, decision, decided)
+VALUES (%(id)s, %(secret)s, %(name)s, %(publisher)s, %(scopes)s, %(method)s, %(jwks)s, %(jwks_uri)s,
+    %(redirect_uris)s, %(launch_url)s, %(offered)s, %(roles)s, %(provider)s, %(everything)s, %(by)s,
+    %(purpose)s, %(decision)s, %(decided)s)
+ON CONFLICT DO NOTHING
+"""
+_CLOSE = "UPDATE access.client SET active = false, closed = coalesce(closed, now()) WHERE id = %s"
+# What was granted to it ends with it.
+_END = "UPDATE access.app_grant SET ended = now(), ended_why = 'closed' WHERE client = %s AND ended IS NULL"
 
 
 def create_client(
@@ -76,48 +104,42 @@ def create_client(
     decision: str | None = None,
     decided: date | None = None,
 ) -> tuple[str, str]:
-    """Makes an API client; returns its id and its secret, which is shown this once.
+    """Makes a backend service with a secret; returns its id and its secret, which is shown this once.
 
     `provider` is the HSA-id of the care provider it acts for; `everything` trusts it with the whole
-    record instead. `purpose` is one of content/rules/secondary_use; `decision` and `decided` are the number of
-    the decision that lets it have data for it, and the day that ends (R40). Raises `BadScope` for a scope we do
-    not know, `Conflict` for an id in use, `Invalid` for a purpose that is not there or lacks its decision.
+    record instead. Raises as `register`.
     """
-    _fits_purpose(purpose, everything, decision, decided)
-    id = id or f"client-{secrets.token_hex(6)}"
-    if _ID.fullmatch(id) is None:
-        raise Conflict(f"{id!r} cannot be the id of a client: letters, digits and . _ - only.")
-    secret = secrets.token_urlsafe(32)
-    with psycopg.connect(dsn, autocommit=True, options="-c role=sammanhang_writer") as connection:
-        made = connection.execute(
-            "INSERT INTO access.client (id, secret, name, scopes, provider, everything, purpose, decision, decided)"
-            " VALUES (%s, %s, %s, %s, %s, %s, %s, %s, %s) ON CONFLICT DO NOTHING",
-            (
-                id, _hasher.hash(secret), name, sorted(normal(scopes)), provider, everything, purpose, decision,
-                decided,
-            ),
-        )  # fmt: skip
-        if made.rowcount == 0:
-            raise Conflict(f"There is a client with the id {id} already.")
-    return id, secret
+    registration = Registration(
+        name, tuple(scopes), provider=provider, everything=everything, id=id, purpose=purpose,
+        decision=decision, decided=decided,
+    )  # fmt: skip
+    made, secret = register(dsn, registration)
+    assert secret is not None
+    return made, secret
 
 
-def _fits_purpose(
-    purpose: str, everything: bool, decision: str | None, decided: date | None
-) -> None:
-    known = content("rules/secondary_use")["purposes"].get(purpose)
-    if known is None:
-        raise Invalid(f"There is no purpose {purpose!r}.", f"Ändamålet {purpose} finns inte.")
-    if purpose != "care" and everything:
-        raise Invalid(
-            "A client with a purpose of its own is not trusted with the whole record.",
-            "En klient med eget ändamål får inte hela journalen.",
-        )
-    if known.get("needs_decision") and not (decision and decided):
-        raise Invalid(
-            "Research needs the number of a decision and the day it ends (R40).",
-            "Forskning kräver ett beslut med diarienummer och slutdag (R40).",
-        )
+def register(dsn: str, registration: Registration) -> tuple[str, str | None]:
+    """Makes a client; returns its id, and its secret when it has one, which is shown this once.
+
+    Raises `Invalid` with what is wrong and where, and `Conflict` for an id in use.
+    """
+    values, secret = _new(registration, "system:cli")
+    with _writer(dsn) as connection:
+        if connection.execute(_ADD, values).rowcount == 0:
+            raise _in_use(values["id"])
+    return values["id"], secret
+
+
+async def register_here(
+    database: Database, registration: Registration, by: str
+) -> tuple[str, str | None]:
+    """As `register`, on the database of a running process; `by` is who does it."""
+    values, secret = _new(registration, by)
+    async with database.writing() as connection:
+        if (await connection.execute(_ADD, values)).rowcount == 0:
+            raise _in_use(values["id"])
+    _apps.pop(database, None)
+    return values["id"], secret
 
 
 def demo_client(dsn: str, *, demo: bool | None = None) -> tuple[str, str]:
@@ -128,7 +150,7 @@ def demo_client(dsn: str, *, demo: bool | None = None) -> tuple[str, str]:
     """
     if not (process_settings().demo if demo is None else demo):
         raise NoDemo("There is no demo client where SAMMANHANG_DEMO is false.")
-    with psycopg.connect(dsn, autocommit=True, options="-c role=sammanhang_writer") as connection:
+    with _writer(dsn) as connection:
         connection.execute(
             "INSERT INTO access.demo (key) VALUES (%s) ON CONFLICT DO NOTHING",
             (secrets.token_bytes(32),),
@@ -140,171 +162,115 @@ def demo_client(dsn: str, *, demo: bool | None = None) -> tuple[str, str]:
         connection.execute(
             "INSERT INTO access.client (id, secret, name, scopes, everything, demo)"
             " VALUES (%s, %s, %s, %s, true, true) ON CONFLICT DO NOTHING",
-            (DEMO_ID, _hasher.hash(secret), "Demoklient", DEMO_SCOPES),
+            (DEMO_ID, hasher.hash(secret), "Demoklient", DEMO_SCOPES),
         )
     return DEMO_ID, secret
 
 
 def close_client(dsn: str, id: str) -> None:
     """The client gets no more tokens, and those it has end within 30 seconds. Raises `NotFound`."""
-    with psycopg.connect(dsn, autocommit=True, options="-c role=sammanhang_writer") as connection:
-        closed = connection.execute("UPDATE access.client SET active = false WHERE id = %s", (id,))
-        if closed.rowcount == 0:
-            raise NotFound(f"There is no client with the id {id}.")
+    with _writer(dsn) as connection, connection.transaction():
+        if connection.execute(_CLOSE, (id,)).rowcount == 0:
+            raise _unknown(id)
+        connection.execute(_END, (id,))
 
 
-def smart_configuration(base_url: str, *, demo: bool = True) -> dict[str, Any]:
-    """What `{base_url}/fhir/.well-known/smart-configuration` says: what exists, nothing more.
-
-    `base_url` is `settings.base_url`. Source: SMART App Launch 2.2, Conformance. The authorization
-    endpoint is the built-in provider's, so it is there in the demo only; it logs people in to
-    Sammanhang itself, and `grant_types_supported` says that programs use client credentials.
-    """
-    document: dict[str, Any] = {
-        "token_endpoint": f"{base_url}/oauth/token",
-        "token_endpoint_auth_methods_supported": ["client_secret_basic", "client_secret_post"],
-        "grant_types_supported": ["client_credentials"],
-        "scopes_supported": ["system/*.cruds", "system/*.rs", "system/*.read", "system/*.write"],
-        "response_types_supported": ["code"],
-        "code_challenge_methods_supported": ["S256"],
-        "capabilities": ["client-confidential-symmetric", "permission-v1", "permission-v2"],
-    }
-    if demo:
-        document["authorization_endpoint"] = f"{base_url}/oidc/authorize"
-    return document
+async def close_here(database: Database, id: str) -> None:
+    """As `close_client`, on the database of a running process."""
+    async with database.writing() as connection, connection.transaction():
+        if (await connection.execute(_CLOSE, (id,))).rowcount == 0:
+            raise _unknown(id)
+        await connection.execute(_END, (id,))
+    _apps.pop(database, None)
 
 
-async def token_endpoint(request: Request) -> Response:
-    """`POST /oauth/token`: an access token for a client that proves who it is; RFC 6749 4.4, 5."""
-    services = services_of(request)
-    who = "client:?"
-    try:
-        form = await form_of(request)
-        id, secret = _credentials(request, form)
-        who = f"client:{id}"
-        grant = form.get("grant_type")
-        if grant is None:
-            raise OAuthError("invalid_request", "grant_type is missing.")
-        client = await _proved(services, id, secret, address(request))
-        if grant != "client_credentials":
-            raise OAuthError("unsupported_grant_type", "Only client_credentials is supported.")
-        scopes = _granted(form.get("scope"), client)
-    except OAuthError as refused:
-        await trace(request, "token", who, outcome=refused.code, details={"why": str(refused)})
-        return refused.response()
-    token, claims = await issue_client_token(services.database, services.settings, id, scopes)
-    details = {"jti": claims["jti"], "scope": claims["scope"]}
-    await trace(request, "token", who, details=details)
-    return json_response(
-        {
-            "access_token": token,
-            "token_type": "Bearer",
-            "expires_in": LIFE_SECONDS,
-            "scope": claims["scope"],
-        }
-    )
+def all_clients(dsn: str) -> list[Client]:
+    """Every client, closed ones too, by name."""
+    with _writer(dsn) as connection:
+        rows = connection.execute(f"SELECT {_COLUMNS} FROM access.client ORDER BY name, id")
+        return [_client(row) for row in rows.fetchall()]
 
 
-async def jwks(request: Request) -> Response:
-    """`GET /oauth/jwks`: the public keys our tokens can be checked with."""
-    body = await keys_of(services_of(request).database).public(services_of(request).database)
-    return json_response(body, headers={"Cache-Control": "public, max-age=300"})
-
-
-routes = [
-    Route("/oauth/token", token_endpoint, methods=["POST"]),
-    Route("/oauth/jwks", jwks, methods=["GET"]),
-]
-
-
-def _credentials(request: Request, form: dict[str, str]) -> tuple[str, str]:
-    """The client's id and secret, from one place only (RFC 6749 2.3)."""
-    header = request.headers.get("authorization")
-    if header is None:
-        id, secret = form.get("client_id", ""), form.get("client_secret", "")
-    elif "client_secret" in form:
-        raise OAuthError("invalid_request", "Send the secret in one way, not two.")
-    else:
-        id, secret = _basic(header)
-        if form.get("client_id", id) != id:
-            raise OAuthError("invalid_request", "client_id is another than in the header.")
-    if _ID.fullmatch(id) is None or not secret or len(secret) > 256:
-        raise _not_proved()
-    return id, secret
-
-
-def _basic(header: str) -> tuple[str, str]:
-    scheme, _, value = header.partition(" ")
-    try:
-        decoded = base64.b64decode(value.strip(), validate=True).decode()
-    except (binascii.Error, ValueError):
-        raise _not_proved() from None
-    id, colon, secret = decoded.partition(":")
-    if scheme.lower() != "basic" or not colon:
-        raise _not_proved()
-    return unquote_plus(id), unquote_plus(secret)
-
-
-async def _proved(services: Services, id: str, secret: str, here: str) -> Client:
-    """The client, when the secret is its own; wrong id and wrong secret look and cost the same."""
-    wait = _lock_out.wait(id, here)
-    if wait > 0:
-        raise OAuthError(
-            "invalid_client",
-            "Too many wrong secrets; wait and try again.",
-            status=429,
-            headers={"Retry-After": str(int(wait) + 1)},
-        )
-    client = await _client(services.database, id)
-    if client is not None and client.demo and not services.settings.demo:
-        client = None
-    loop = asyncio.get_running_loop()
-    stored = client.secret if client is not None else _NOBODY
-    right = await loop.run_in_executor(_threads, _verified, stored, secret)
-    if client is None or not right:
-        _lock_out.wrong(id, here)
-        raise _not_proved()
-    _lock_out.right(id, here)
-    return client
-
-
-def _verified(stored: str, secret: str) -> bool:
-    try:
-        return _hasher.verify(stored, secret)
-    except (Argon2Error, InvalidHashError):
-        return False
-
-
-async def _client(database: Database, id: str) -> Client | None:
+async def clients_here(database: Database, *, active: bool = False) -> list[Client]:
+    """Every client, or those in use only, by name; one query."""
     async with database.writing() as connection:
         cursor = await connection.execute(
-            "SELECT id, secret, scopes, demo FROM access.client WHERE id = %s AND active", (id,)
+            f"SELECT {_COLUMNS} FROM access.client WHERE active OR NOT %s ORDER BY name, id",
+            (active,),
+        )
+        return [_client(row) for row in await cursor.fetchall()]
+
+
+async def client_of(database: Database, id: str, *, demo: bool = True) -> Client | None:
+    """The client of an id; None when there is none, it is closed, or it belongs to the demo and this is
+    none (`demo` False)."""
+    async with database.writing() as connection:
+        database.queries += 1
+        cursor = await connection.execute(
+            f"SELECT {_COLUMNS} FROM access.client WHERE id = %s AND active AND (%s OR NOT demo)",
+            (id, demo),
         )
         row = await cursor.fetchone()
-    return Client(row[0], row[1], frozenset(row[2]), row[3]) if row is not None else None
+    return _client(row) if row is not None else None
 
 
-def _granted(asked: str | None, client: Client) -> list[str]:
-    """The scopes asked for, all of them or an error; what the client may have when none is asked."""
-    if asked is None:
-        return sorted(client.scopes)
-    scopes = list(dict.fromkeys(asked.split()))
-    if not scopes or len(scopes) > 200:
-        raise OAuthError("invalid_scope", "Name between one and 200 scopes.")
-    for scope in scopes:
-        try:
-            allowed = within(scope, client.scopes)
-        except BadScope:
-            raise OAuthError("invalid_scope", "A scope is not known to this server.") from None
-        if not allowed:
-            raise OAuthError("invalid_scope", "A scope is more than this client may have.")
-    return scopes
+async def apps_in_use(database: Database) -> list[Client]:
+    """The apps people are offered, by name, as this process knew them within the last half minute."""
+    known = _apps.get(database)
+    if known is None or time.monotonic() - known[0] > KEPT_SECONDS:
+        found = await clients_here(database, active=True)
+        known = _apps[database] = (time.monotonic(), [c for c in found if c.offered])
+    return known[1]
 
 
-def _not_proved() -> OAuthError:
-    return OAuthError(
-        "invalid_client",
-        "The client or its secret is not right.",
-        status=401,
-        headers={"WWW-Authenticate": 'Basic realm="Sammanhang", charset="UTF-8"'},
-    )
+async def launchable(database: Database, role: str) -> list[Client]:
+    """The apps that staff of a role can start from a chart, by name."""
+    apps = await apps_in_use(database)
+    return [c for c in apps if c.launch_url and c.offered_to("staff", role)]
+
+
+async def names_of(database: Database, ids: Iterable[str]) -> dict[str, str]:
+    """Names of clients by id; closed ones too."""
+    async with database.writing() as connection:
+        database.queries += 1
+        cursor = await connection.execute(
+            "SELECT id, name FROM access.client WHERE id = ANY(%s)", (list(ids),)
+        )
+        return dict(await cursor.fetchall())
+
+
+def _new(registration: Registration, by: str) -> tuple[dict[str, Any], str | None]:
+    """The row of a new client, and its secret."""
+    r = check(registration)
+    secret = secrets.token_urlsafe(32) if r.method == "client_secret" else None
+    values = {
+        "id": r.id or f"{'app' if r.offered else 'client'}-{secrets.token_hex(6)}",
+        "secret": hasher.hash(secret) if secret is not None else None,
+        "name": r.name, "publisher": r.publisher, "scopes": sorted(r.scopes), "method": r.method,
+        "jwks": msgspec.json.encode(r.jwks).decode() if r.jwks is not None else None,
+        "jwks_uri": r.jwks_uri, "redirect_uris": list(r.redirect_uris), "launch_url": r.launch_url,
+        "offered": sorted(r.offered), "roles": sorted(r.roles), "provider": r.provider,
+        "everything": r.everything, "by": by,
+    }  # fmt: skip
+    return values, secret
+
+
+def _client(row: tuple[Any, ...]) -> Client:
+    values = [*row]
+    values[5] = msgspec.json.decode(row[5]) if row[5] is not None else None
+    values[8] = tuple(row[8])
+    for place in (7, 10, 11):
+        values[place] = frozenset(row[place])
+    return Client(*values)
+
+
+def _writer(dsn: str) -> psycopg.Connection[Any]:
+    return psycopg.connect(dsn, autocommit=True, options="-c role=sammanhang_writer")
+
+
+def _in_use(id: str) -> Conflict:
+    return Conflict(f"There is a client with the id {id} already.", f"Id {id} används redan.")
+
+
+def _unknown(id: str) -> NotFound:
+    return NotFound(f"There is no client with the id {id}.", f"Det finns ingen klient med id {id}.")

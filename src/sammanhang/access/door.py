@@ -155,8 +155,10 @@ class Doors:
     audit: AuditLog
 
     def entry(self, actor: Actor, action: str, **more: Any) -> Entry:
-        """An audit entry with who and where filled in."""
+        """An audit entry with who, where and through which app filled in."""
         a = actor.assignment
+        if actor.app is not None:
+            more["details"] = {**(more.get("details") or {}), "app": actor.app.id}
         return Entry(
             at=stamp(datetime.now(UTC)),
             actor=actor.id,

@@ -10,6 +10,7 @@ from sammanhang.kernel.clock import STOCKHOLM
 from sammanhang.kernel.content import content
 from sammanhang.store.trace import Entry
 
+from .clients import names_of
 from .door import Doors
 from .trail import concerning
 
@@ -29,6 +30,7 @@ class Access:
     staff     who, where the care provider names its staff; else empty
     rule      the access rule that let it through or refused it
     actor, assignment, unit_id, provider_id   as the trace writes them; not for the resident
+    app       name of the app they did it through; empty when they did it themselves
     """
 
     id: str
@@ -45,10 +47,12 @@ class Access:
     assignment: str
     unit_id: str
     provider_id: str
+    app: str = ""
 
 
 async def extract(doors: Doors, patient: str, since: datetime) -> list[Access]:
-    """Everything others have done in the record since a time, the latest first; three queries.
+    """Everything others have done in the record since a time, the latest first; three queries, and one
+    more when apps were used.
 
     What the resident did is left out, and so is the system's own work.
     """
@@ -61,20 +65,23 @@ async def extract(doors: Doors, patient: str, since: datetime) -> list[Access]:
     ]
     ids = sorted({i for e in entries for i in (e.unit, e.provider) if i})
     names = await doors.names(ids) if ids else {}
-    grouped: dict[tuple[date, str, str, str, str], list[Entry]] = {}
+    used = {app for e in entries if (app := _app(e))}
+    apps = await names_of(doors.database, used) if used else {}
+    grouped: dict[tuple[date, str, str, str, str, str], list[Entry]] = {}
     for e in entries:
-        key = (_at(e).date(), e.actor, e.unit or "", e.action, e.purpose or "")
+        key = (_at(e).date(), e.actor, e.unit or "", e.action, e.purpose or "", _app(e))
         grouped.setdefault(key, []).append(e)
-    found = [_access(group, names, rules["names_staff"]) for group in grouped.values()]
+    found = [_access(group, names, apps, rules["names_staff"]) for group in grouped.values()]
     found.sort(key=lambda a: a.at, reverse=True)
     return found
 
 
-def _access(group: list[Entry], names: dict[str, str], named: bool) -> Access:
-    """Entries of one person, unit, action and purpose on one day as a line."""
+def _access(group: list[Entry], names: dict[str, str], apps: dict[str, str], named: bool) -> Access:
+    """Entries of one person, unit, action, purpose and app on one day as a line."""
     first, last = min(group, key=lambda e: e.at), max(group, key=lambda e: e.at)
     # Who it was is not told by the id: it covers what only the trace knows.
     mark = f"{first.patient}|{first.at}|{first.actor}|{first.unit}|{first.action}|{first.request}"
+    app = _app(first)
     return Access(
         id=hashlib.blake2b(mark.encode(), digest_size=12).hexdigest(),
         at=_at(first),
@@ -90,11 +97,17 @@ def _access(group: list[Entry], names: dict[str, str], named: bool) -> Access:
         assignment=first.assignment or "",
         unit_id=first.unit or "",
         provider_id=first.provider or "",
+        app=apps.get(app, app),
     )
 
 
 def _at(e: Entry) -> datetime:
     return datetime.fromisoformat(e.at.replace("Z", "+00:00")).astimezone(STOCKHOLM)
+
+
+def _app(e: Entry) -> str:
+    """Id of the client a person acted through; empty when they acted themselves."""
+    return str((e.details or {}).get("app", ""))
 
 
 def _system(e: Entry) -> str:

@@ -39,9 +39,10 @@ from .identity_provider import (
     provider_of,
 )
 from .identity_services import address, base_url, services_of, trace
-from .oidc_grants import after_logout, redirect_uri, s256
+from .oidc_grants import after_logout, redirect_uri
 from .rates import Rate
 from .staff import held_by, name_of, person_of_claims
+from .verifiers import s256
 
 _SWEEP_SECONDS = 600.0
 _swept = [float("-inf")]

@@ -45,6 +45,8 @@ async def trace(
     who = actor.id if isinstance(actor, Actor) else actor
     assignment = actor.assignment if isinstance(actor, Actor) else None
     details = {"address": address(request), **more.pop("details", {})}
+    if isinstance(actor, Actor) and actor.app is not None:
+        details["app"] = actor.app.id
     await services_of(request).audit.record(
         Entry(
             at=stamp(datetime.now(UTC)),

@@ -7,9 +7,7 @@ The provider has no session of its own: everybody chooses who they are each time
 
 from __future__ import annotations
 
-import base64
 import hashlib
-import hmac
 import re
 import secrets
 import time
@@ -24,14 +22,13 @@ from .identity_services import base_url
 from .keys import ALGORITHM, opened, sign
 from .oidc_errors import OAuthError
 from .tokens import KIND, revoke, stands
+from .verifiers import CHALLENGE, right_verifier
 
 CLIENT_ID = "sammanhang"
 CODE_SECONDS = 60
 TOKEN_SECONDS = 300
 LOA2 = "http://id.elegnamnden.se/loa/1.0/loa2"
 LOA3 = "http://id.elegnamnden.se/loa/1.0/loa3"
-_CHALLENGE = re.compile(r"[A-Za-z0-9_-]{43}")
-_VERIFIER = re.compile(r"[A-Za-z0-9._~-]{43,128}")
 _PLAIN = re.compile(r"[\x20-\x7e]{1,512}")
 
 
@@ -125,7 +122,7 @@ def authorization_request(settings: Settings, sent: Mapping[str, str]) -> Author
     if not _PLAIN.fullmatch(state) or not _PLAIN.fullmatch(nonce):
         raise OAuthError("invalid_request", "state and nonce are needed.")
     challenge = sent.get("code_challenge", "")
-    if sent.get("code_challenge_method") != "S256" or not _CHALLENGE.fullmatch(challenge):
+    if sent.get("code_challenge_method") != "S256" or not CHALLENGE.fullmatch(challenge):
         raise OAuthError("invalid_request", "PKCE with S256 is needed.")
     if sent.get("prompt") == "none":
         raise OAuthError("login_required", "Nobody is logged in here: one chooses each time.")
@@ -188,8 +185,7 @@ async def exchange(
         not in_time
         or client != CLIENT_ID
         or form.get("redirect_uri") != where
-        or not _VERIFIER.fullmatch(verifier)
-        or not hmac.compare_digest(s256(verifier), challenge)
+        or not right_verifier(verifier, challenge)
     ):
         raise _bad_grant()
     now = int(time.time())
@@ -248,12 +244,6 @@ async def userinfo(database: Database, settings: Settings, header: str | None) -
         if await cursor.fetchone() is not None:
             raise _bad_token()
     return {"sub": claims["sub"], "name": claims["name"]}
-
-
-def s256(verifier: str) -> str:
-    """The PKCE challenge of a verifier (RFC 7636 4.2)."""
-    digest = hashlib.sha256(verifier.encode()).digest()
-    return base64.urlsafe_b64encode(digest).rstrip(b"=").decode()
 
 
 async def _revoke_issued(database: Database, code: str) -> None:

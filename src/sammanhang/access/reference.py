@@ -48,6 +48,11 @@ security repeats it for the application's reading role (`store/migrations/0001_p
 | R35 | residents see who has been in their record, by unit and day, and can ask about it |
 | R36 | what is worth a look in the trace is reviewed by a log reviewer of the same care provider, never by who did it: [log review](../explanation/log-review.md) |
 
+Who comes with a token is bound by its scopes as well (`access.permits`): they only narrow what the law
+gives. `SCOPE` is their refusal where a whole kind of data or act is asked for; what a restriction
+(`?category=…`) or the launch's patient keeps from an app is as absent. `ROLE` refuses the system
+administrator's pages to everybody else.
+
 What is absent and what is forbidden look the same: a resource asked for by id answers 404 in both
 cases; a record asked for by patient answers 403 with the rule, also when there is no such patient.
 """

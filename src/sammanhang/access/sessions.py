@@ -334,6 +334,8 @@ async def sweep(database: Database) -> None:
             ("session", "expires"), ("login_attempt", "expires"),
             ("authorization_code", "expires + interval '1 hour'"), ("revoked_token", "until"),
             ("signing_key", "until"), ("used_token", "until"), ("context_link", "until"),
+            ("id_signing_key", "until"), ("app_code", "expires + interval '1 hour'"), ("app_refresh", "expires"),
+            ("app_launch", "expires"), ("assertion_seen", "until"),
         ):  # fmt: skip
             await connection.execute(f"DELETE FROM access.{table} WHERE {column} < now()")
 

@@ -10,7 +10,8 @@ from __future__ import annotations
 
 import secrets
 import time
-from dataclasses import dataclass
+from collections.abc import Iterable
+from dataclasses import dataclass, replace
 from functools import cache
 from typing import Any
 from weakref import WeakKeyDictionary
@@ -19,11 +20,12 @@ from sammanhang.kernel.errors import Refused, Unauthenticated
 from sammanhang.kernel.settings import Settings
 from sammanhang.store.database import Database
 
+from . import grants
 from .actor import Actor
 from .identity_services import base_url
 from .keys import opened, sign
 from .staff import assignment_of, name_of
-from .tokens_scopes import normal
+from .tokens_scopes import on_resources
 
 KIND = "at+jwt"
 LIFE_SECONDS = 3600
@@ -125,8 +127,8 @@ async def issue_staff_token(
 ) -> str:
     """An access token that lets a program act as a person in one assignment, at a level of assurance.
 
-    The door decides for it as for the person. Raises `Refused` (R1) when the person does not have
-    the assignment now. Nothing outside may ask for one yet: SMART App Launch will, and tests do.
+    The door decides for it as for the person. Raises `Refused` (R1) when the person does not have the
+    assignment now. For our own measuring and tests: apps get theirs by `issue_app_token`.
     """
     settings = settings or process_settings()
     if await assignment_of(database, practitioner_id, assignment_id) is None:
@@ -138,6 +140,20 @@ async def issue_staff_token(
     claims = _claims(settings, f"Practitioner/{practitioner_id}", "sammanhang", STAFF_SCOPE)
     claims |= {"assignment": assignment_id, "loa": loa}
     return await sign(database, claims, KIND)
+
+
+async def issue_app_token(
+    database: Database, settings: Settings, grant: grants.Grant, scopes: Iterable[str]
+) -> tuple[str, dict[str, Any]]:
+    """An access token that lets an app act as the person who granted it, and its claims.
+
+    `scopes` are what was granted, or fewer. Whose record it is confined to, in which assignment it acts
+    and whether it still may stand in the grant, which is asked for again with the token.
+    """
+    claims = _claims(settings, grant.person, grant.client, " ".join(scopes))
+    claims["grant"] = grant.id
+    claims["exp"] = min(claims["exp"], int(grant.until.timestamp()))
+    return await sign(database, claims, KIND), claims
 
 
 async def revoke(database: Database, jti: str, until: float | None = None) -> None:
@@ -154,6 +170,26 @@ async def revoke(database: Database, jti: str, until: float | None = None) -> No
     known_here = _remembered.get(database) or {}
     for place in [p for p, known in known_here.items() if known.jti == jti]:
         known_here.pop(place, None)
+
+
+def forget(database: Database, ended: Iterable[str]) -> None:
+    """Tokens of these grants are asked for again at once in this process; in others within 30 seconds."""
+    gone, known_here = set(ended), _remembered.get(database) or {}
+    for place, known in list(known_here.items()):
+        if known.actor.app is not None and known.actor.app.grant in gone:
+            known_here.pop(place, None)
+
+
+async def claims_of(
+    database: Database, settings: Settings, token: str
+) -> tuple[dict[str, Any], Actor] | None:
+    """The claims of an access token that is good now, and who it speaks for; None for any other."""
+    try:
+        actor = await actor_of_bearer(database, f"Bearer {token}", settings)
+    except Unauthenticated:
+        return None
+    claims = await opened(database, token, KIND)
+    return (claims, actor) if claims is not None else None
 
 
 def _claims(settings: Settings, subject: str, client: str, scope: str) -> dict[str, Any]:
@@ -204,7 +240,11 @@ async def _actor(database: Database, claims: dict[str, Any], settings: Settings)
     revoked, name, provider, everything, demo, purpose, decided = row
     if revoked:
         raise _invalid()
-    scopes = normal(claims["scope"].split())
+    scopes = on_resources(claims["scope"].split())
+    if "grant" in claims:
+        if name is None or (demo and not settings.demo):
+            raise _invalid()
+        return await _through_app(database, claims, settings, scopes)
     if "assignment" in claims:
         return await _staff(database, claims, scopes)
     if name is None or (demo and not settings.demo):
@@ -224,6 +264,19 @@ async def _staff(database: Database, claims: dict[str, Any], scopes: frozenset[s
         "staff", claims["sub"], await name_of(database, claims["sub"]) or "", loa=claims["loa"],
         assignment=held.assignment, scopes=scopes,
     )  # fmt: skip
+
+
+async def _through_app(
+    database: Database, claims: dict[str, Any], settings: Settings, scopes: frozenset[str]
+) -> Actor:
+    """The person who granted it, as they are now, through the app; raises `Unauthenticated`."""
+    grant = await grants.in_force(database, settings, claims["grant"])
+    if grant is None or (grant.client, grant.person) != (claims["client_id"], claims["sub"]):
+        raise _invalid()
+    person = await grants.person_now(database, grant)
+    if person is None:
+        raise _invalid()
+    return replace(person, scopes=scopes)
 
 
 def _invalid() -> Unauthenticated:

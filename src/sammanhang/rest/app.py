@@ -17,6 +17,7 @@ import psycopg
 
 from sammanhang.access.actor import Actor
 from sammanhang.access.identity_services import secure
+from sammanhang.access.permits import permit_of
 from sammanhang.access.rates import Rate
 from sammanhang.access.security import API_HEADERS, HSTS
 from sammanhang.access.services import Services
@@ -249,13 +250,10 @@ def _type(text: str) -> str:
 
 
 def allowed(fr: FhirRequest, type_name: str, letter: str) -> None:
-    """An API client's scopes limit what it may ask for, before anything is looked at."""
-    if fr.actor.kind == "client" and not gate.may_by_scope(fr.actor.scopes, type_name, letter):
-        raise Refused(
-            "The token's scopes do not allow this.",
-            "Klientens behörighet räcker inte.",
-            rule="SCOPE",
-        )
+    """A token's scopes limit what it may ask for, before anything is looked at."""
+    permit = permit_of(fr.actor)
+    if permit is not None and not permit.may(type_name, letter):
+        raise gate.outside_scopes()
 
 
 async def dispatch(fr: FhirRequest) -> Answer:

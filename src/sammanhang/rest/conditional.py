@@ -123,7 +123,7 @@ async def searching(fr: FhirRequest, type_name: str, condition: str) -> Any:
         raise Invalid("The condition is empty.", "Villkoret är tomt.")
     request.count, request.total, request.includes, request.after = 2, "none", [], None
     request.summary = None
-    scope: Scope = await gate.scope_for_search(fr, named_patients(request))
+    scope: Scope = await gate.scope_for_search(fr, named_patients(request), request.types)
     wall = protected.unseen(fr, request, gate.within_scopes(fr, request, gate.wall(scope)))
 
     expand = await expander(fr, request)

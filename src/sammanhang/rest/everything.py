@@ -54,7 +54,9 @@ async def everything(fr: FhirRequest, patient: str) -> Answer:
         )
     count = max(1, min(whole("_count", pairs.get("_count", str(PAGE))), PAGE))
     after = whole("_after", pairs["_after"]) if "_after" in pairs else None
-    scope = await gate.scope_for_search(fr, [patient])
+    if gate.confined_to(fr, ["Patient"]) not in (None, patient):
+        raise gate.absent("Patient", patient)
+    scope = await gate.scope_for_search(fr, [patient], types or TYPE_NAMES)
     async with fr.services.database.reading(scope) as connection:
         rows, more = await store.everything(
             connection, patient, gate.only_scopes(fr, gate.wall(scope)),

@@ -2,16 +2,21 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from typing import Any
 
 from sammanhang.access.audit import Entry
 from sammanhang.access.door import Record, predicate
+from sammanhang.access.permits import permit_of
 from sammanhang.access.rules import Facts, guarded
 from sammanhang.access.rules import may_write as rules_may_write
 from sammanhang.fhir.indexing import self_hash
 from sammanhang.kernel.errors import NotFound, Refused, TooLarge
 from sammanhang.kernel.owner import PROVIDER, UNIT
-from sammanhang.store.database import EVERYTHING, Scope
+from sammanhang.store import read as store
+from sammanhang.store.database import EVERYTHING, Connection, Scope
+from sammanhang.store.read import Version
+from sammanhang.store.rows import Row
 from sammanhang.store.search.compile import Predicate
 from sammanhang.store.search.parse import Criterion, Request
 from sammanhang.store.types import COMMON, NUMBER, table
@@ -23,7 +28,8 @@ MOST_RECORDS = 20  # how many records one search may open
 
 def within_scopes(fr: FhirRequest, request: Request, wall: Predicate) -> Predicate:
     """As `only_scopes`; raises `Refused` for a search that names other types."""
-    if fr.actor.kind != "client" or may_by_scope(fr.actor.scopes, "*", "s"):
+    permit = permit_of(fr.actor)
+    if permit is None:
         return wall
     asked: set[str] = set()
     for c in request.criteria:
@@ -33,24 +39,32 @@ def within_scopes(fr: FhirRequest, request: Request, wall: Predicate) -> Predica
             one = one.inner
     if len(request.types) < len(NUMBER):
         asked |= {*request.types}
-    for name in asked:
-        if not may_by_scope(fr.actor.scopes, name, "s"):
-            raise outside_scopes()
-    return only_scopes(fr, wall)
+    if not all(permit.may(name, "s") for name in asked):
+        raise outside_scopes()
+    return permit.predicate(wall, "s")
 
 
-def only_scopes(fr: FhirRequest, wall: Predicate) -> Predicate:
-    """The wall, and within it only types that an API client's scopes let it search."""
-    scopes = fr.actor.scopes
-    if fr.actor.kind != "client" or may_by_scope(scopes, "*", "s"):
-        return wall
-    numbers = ",".join(str(n) for t, n in NUMBER.items() if may_by_scope(scopes, t, "s"))
+def only_scopes(
+    fr: FhirRequest, wall: Predicate, letter: str = "s", *, tokens: bool = True
+) -> Predicate:
+    """The wall, and within it only what the token's scopes let it meet; see `Permit.predicate`."""
+    permit = permit_of(fr.actor)
+    return wall if permit is None else permit.predicate(wall, letter, tokens=tokens)
 
-    def both(alias: str) -> tuple[str, list[Any]]:
-        sql, args = wall(alias)
-        return f"({sql}) AND {alias}.type = ANY('{{{numbers}}}'::smallint[])", args
 
-    return both
+def lets(fr: FhirRequest, type_name: str, body: bytes | None, letter: str) -> bool:
+    """Whether the token's scopes let it meet this stored version; yes without a token."""
+    permit = permit_of(fr.actor)
+    return permit is None or permit.lets(type_name, letter, body or b"", fr.base + "/")
+
+
+async def lets_deleted(fr: FhirRequest, connection: Connection, gone: Version, letter: str) -> bool:
+    """As `lets`, for a tombstone: it is met by who could meet what was deleted."""
+    permit = permit_of(fr.actor)
+    if permit is None or permit.whole(gone.type, letter):
+        return True
+    last = await store.vread(connection, gone.type, gone.id, gone.version - 1)
+    return last is not None and last.body is not None and lets(fr, gone.type, last.body, letter)
 
 
 def outside_scopes() -> Refused:
@@ -59,6 +73,12 @@ def outside_scopes() -> Refused:
         "Klientens behörighet räcker inte.",
         rule="SCOPE",
     )
+
+
+def confined_to(fr: FhirRequest, types: Iterable[str]) -> str | None:
+    """Id of the patient an app is confined to with these types; None when it is not."""
+    permit = permit_of(fr.actor)
+    return permit.patient if permit is not None and permit.confined(types) else None
 
 
 def wall(scope: Scope) -> Predicate:
@@ -93,16 +113,38 @@ async def scope_for(fr: FhirRequest, type_name: str, id: str) -> Scope:
     """
     if fr.actor.everything:
         return EVERYTHING
-    if type_name in COMMON or (type_name == "Patient" and fr.actor.kind == "staff"):
-        return await fr.services.doors.search_scope(fr.actor)
+    only = confined_to(fr, [type_name])
+    if type_name in COMMON or (type_name == "Patient" and fr.actor.kind == "staff" and not only):
+        return await _scope_without_patient(fr, only)
     patient = id if type_name == "Patient" else await _patient_of(fr, type_name, id)
     if patient is None:
-        return await fr.services.doors.search_scope(fr.actor)
+        return await _scope_without_patient(fr, only)
+    if only is not None and patient != only and not await _concerns(fr, type_name, id, only):
+        raise absent(type_name, id)
+    patient = only or patient
     try:
         record = await opened(fr, patient)
     except Refused:
         raise absent(type_name, id) from None
     return record.scope
+
+
+async def _scope_without_patient(fr: FhirRequest, only: str | None) -> Scope:
+    """What may be seen without naming a patient; for an app confined to one, that patient's record."""
+    if only is None:
+        return await fr.services.doors.search_scope(fr.actor)
+    record = await fr.services.doors.open_record(fr.actor, only, request=fr.id)
+    return record.scope
+
+
+async def _concerns(fr: FhirRequest, type_name: str, id: str, patient: str) -> bool:
+    """Whether a resource in another's record concerns the patient too (an appointment of two)."""
+    async with fr.services.database.reading(EVERYTHING) as connection:
+        rows = await connection.fetch(
+            f"SELECT also FROM {table(type_name)} WHERE self = %s AND type = %s",
+            (self_hash(type_name, id), NUMBER[type_name]),
+        )
+    return any(self_hash("Patient", patient) in (also or ()) for (also,) in rows)
 
 
 async def _patient_of(fr: FhirRequest, type_name: str, id: str) -> str | None:
@@ -120,13 +162,17 @@ async def _patient_of(fr: FhirRequest, type_name: str, id: str) -> str | None:
     return None
 
 
-async def scope_for_search(fr: FhirRequest, patients: list[str]) -> Scope:
+async def scope_for_search(fr: FhirRequest, patients: list[str], types: Iterable[str]) -> Scope:
     """The scope of a search: the named patients' records, each opened; else what needs no record.
 
-    Raises `Refused` with the rule when one of the records may not be opened.
+    An app confined to one patient with all the `types` searches in that record and no other. Raises
+    `Refused` with the rule when one of the records may not be opened.
     """
     if fr.actor.everything:
         return EVERYTHING
+    only = confined_to(fr, types)
+    if only is not None:
+        return await _scope_without_patient(fr, only)
     if not patients:
         return await fr.services.doors.search_scope(fr.actor)
     if len(patients) > MOST_RECORDS:
@@ -183,12 +229,6 @@ async def _writer(
                 "En klient med detta ändamål får läsa men inte skriva.",
                 rule="R40" if actor.purpose == "research" else "R39",
             )
-        if not may_by_scope(actor.scopes, name, "c"):
-            raise Refused(
-                "The token's scopes do not allow this.",
-                "Klientens behörighet räcker inte.",
-                rule="R2",
-            )
         if name in COMMON or name == "Patient":
             raise Refused(
                 "A client may not change the register or common data.",
@@ -218,8 +258,22 @@ async def _writer(
     return actor.assignment.provider, actor.assignment.unit
 
 
-def may_change(fr: FhirRequest, body: bytes, type_name: str) -> None:
-    """What one care provider wrote, another does not change (PDL 3:14); raises `Refused`."""
+def may_store(fr: FhirRequest, row: Row, patients: list[str], letter: str) -> None:
+    """Whether the token's scopes let it write this; raises `Refused`."""
+    permit = permit_of(fr.actor)
+    if permit is None or permit.whole(row.type, letter):
+        return
+    if row.index is None or not permit.lets_values(row.type, letter, patients, row.index.tokens):
+        raise outside_scopes()
+
+
+def may_change(fr: FhirRequest, body: bytes, type_name: str, id: str, letter: str = "u") -> None:
+    """What one care provider wrote, another does not change (PDL 3:14); raises `Refused`.
+
+    What the token's scopes let it neither change nor read is as absent (`NotFound`).
+    """
+    if not lets(fr, type_name, body, letter):
+        raise outside_scopes() if lets(fr, type_name, body, "r") else absent(type_name, id)
     if fr.actor.everything or type_name in COMMON or type_name == "Patient":
         return
     from sammanhang.fhir.decode import trusted
@@ -253,16 +307,3 @@ def set_tags(resource: Any, provider: str, unit: str) -> None:
         Coding(system=PROVIDER, code=provider),
         Coding(system=UNIT, code=unit),
     ]
-
-
-def may_by_scope(scopes: frozenset[str], type_name: str, letter: str) -> bool:
-    """Whether SMART v2 (or v1) system scopes allow an interaction: c r u d s."""
-    for scope in scopes:
-        context, _, rest = scope.partition("/")
-        kind, _, rights = rest.partition(".")
-        if context not in ("system", "user", "patient") or kind not in ("*", type_name):
-            continue
-        rights = rights.split("?")[0]
-        if rights == "*" or letter in {"read": "rs", "write": "cud"}.get(rights, rights):
-            return True
-    return False

@@ -30,6 +30,8 @@ async def meta(fr: FhirRequest, method: str, type_name: str, id: str, name: str)
         scope = await gate.scope_for(fr, type_name, id)
         async with fr.services.database.reading(scope) as connection:
             found = await store.read(connection, type_name, id)
+        if found is not None and not gate.lets(fr, type_name, found.body, "r"):
+            found = None
         await fr.services.audit.record(
             gate.entry(fr, "read", f"{type_name}/{id}/$meta", outcome="ok" if found else "absent")
         )
@@ -49,7 +51,7 @@ async def meta(fr: FhirRequest, method: str, type_name: str, id: str, name: str)
         found = await write.current(fr, type_name, id)
         if found is None:
             raise gate.absent(type_name, id)
-        gate.may_change(fr, found.body or b"", type_name)
+        gate.may_change(fr, found.body or b"", type_name, id)
         resource = trusted(found.body or b"", type_name)
         resource.meta = _changed(resource.meta or Meta(), given, add=name == "$meta-add")
         change = await write.prepare(fr, resource, id, found.version, "update")

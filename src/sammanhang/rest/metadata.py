@@ -22,9 +22,9 @@ SYSTEM = ("transaction", "batch", "search-system", "history-system")
 async def open_document(fr: FhirRequest) -> Answer:
     """GET metadata and .well-known/smart-configuration: no log-in needed."""
     if fr.path[-1] == "smart-configuration":
-        from sammanhang.access.clients import smart_configuration
+        from sammanhang.access.oauth_metadata import smart_configuration
 
-        document = smart_configuration(fr.services.base_url, demo=fr.services.settings.demo)
+        document = smart_configuration(fr.services.base_url)
         return Answer(200, json.dumps(document).encode(), [(b"content-type", b"application/json")])
     fr.check_accept()
     return Answer(200, statement(fr.base, fr.services.base_url))
@@ -83,11 +83,14 @@ def statement(base: str, root: str) -> bytes:
                 "documentation": "Search modifiers: "
                 + "; ".join(f"{k} {', '.join(':' + m for m in sorted(v))}" for k, v in MODIFIERS.items()),
                 "security": {
-                    "cors": False,
+                    "cors": True,
                     "extension": [
                         {
                             "url": "http://fhir-registry.smarthealthit.org/StructureDefinition/oauth-uris",
-                            "extension": [{"url": "token", "valueUri": f"{root}/oauth/token"}],
+                            "extension": [
+                                {"url": name, "valueUri": f"{root}/oauth/{name}"}
+                                for name in ("authorize", "token", "revoke", "introspect")
+                            ],
                         }
                     ],
                     "service": [

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 from typing import Any
 
+from sammanhang.fhir.r4 import TYPE_NAMES
 from sammanhang.kernel.errors import Gone, Invalid
 from sammanhang.store import read as store
+from sammanhang.store.database import Connection
 from sammanhang.store.search.values import interval
 
 from . import gate, protected
@@ -23,9 +25,16 @@ async def read(fr: FhirRequest, type_name: str, id: str) -> Answer:
     else:
         async with database.reading(scope) as connection:
             found = await store.read(connection, type_name, id)
+    if found is not None and not gate.lets(fr, type_name, found.body, "r"):
+        await fr.services.audit.record(
+            gate.entry(fr, "read", f"{type_name}/{id}", outcome="absent", rule="SCOPE")
+        )
+        raise gate.absent(type_name, id)
     if found is None:
         async with database.reading(scope) as connection:
             gone = await store.last_deletion(connection, type_name, id)
+            if gone is not None and not await gate.lets_deleted(fr, connection, gone, "r"):
+                gone = None
         await fr.services.audit.record(
             gate.entry(fr, "read", f"{type_name}/{id}", outcome="gone" if gone else "absent")
         )
@@ -44,6 +53,13 @@ async def read(fr: FhirRequest, type_name: str, id: str) -> Answer:
     if fr.query and ("_summary" in fr.query or "_elements" in fr.query):
         body = shorten(body, type_name, dict(fr.pairs))
     return versioned(body, found.version, found.updated)
+
+
+async def _lets(fr: FhirRequest, connection: Connection, found: store.Version) -> bool:
+    """Whether the token's scopes let it meet a version; a deletion as what it deleted."""
+    if found.body is None:
+        return await gate.lets_deleted(fr, connection, found, "r")
+    return gate.lets(fr, found.type, found.body, "r")
 
 
 def _patient(type_name: str, found: store.Version) -> str | None:
@@ -71,6 +87,8 @@ async def vread(fr: FhirRequest, type_name: str, id: str, version: str) -> Answe
     scope = await gate.scope_for(fr, type_name, id)
     async with fr.services.database.reading(scope) as connection:
         found = await store.vread(connection, type_name, id, int(version))
+        if found is not None and not await _lets(fr, connection, found):
+            found = None
     what = f"{type_name}/{id}/_history/{version}"
     if found is None:
         await fr.services.audit.record(gate.entry(fr, "vread", what, outcome="absent"))
@@ -114,15 +132,18 @@ async def history(fr: FhirRequest, type_name: str | None = None, id: str | None 
         scope = await gate.scope_for(fr, type_name, id)
         async with fr.services.database.reading(scope) as connection:
             versions, more = await store.history_of(connection, request)
+            versions = [v for v in versions if await _lets(fr, connection, v)]
         if not versions and request.before is None and not {"_since", "_at"} & set(pairs):
             await fr.services.audit.record(
                 gate.entry(fr, "history", f"{type_name}/{id}", outcome="absent")
             )
             raise gate.absent(type_name, id)
     else:
-        scope = await gate.scope_for_search(fr, [])
+        scope = await gate.scope_for_search(fr, [], [type_name] if type_name else TYPE_NAMES)
+        wall = gate.only_scopes(fr, gate.wall(scope), "r", tokens=False)
         async with fr.services.database.reading(scope) as connection:
-            versions, more = await store.history(connection, request, gate.wall(scope))
+            versions, more = await store.history(connection, request, wall)
+            versions = [v for v in versions if await _lets(fr, connection, v)]
     path = "/".join(p for p in (type_name, id, "_history") if p)
     await fr.services.audit.record(
         gate.entry(

@@ -42,7 +42,7 @@ async def search(
     else:
         if numbers or people:
             await may_look_up(fr.services.doors, fr.actor, numbers=numbers, request=fr.id)
-        scope = await gate.scope_for_search(fr, patients)
+        scope = await gate.scope_for_search(fr, patients, request.types)
     settings = fr.services.settings
     wall = gate.within_scopes(fr, request, gate.wall(scope))
     wall = limits.terms(fr, request, patients, wall)

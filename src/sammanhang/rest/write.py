@@ -92,6 +92,7 @@ async def prepare(
     if name not in COMMON and name != "Patient":
         row.provider, row.unit = provider, unit
     row.named = named
+    gate.may_store(fr, row, patients, "c" if action == "create" else "u")
     return Change(row, action, patients, resource)
 
 
@@ -137,7 +138,8 @@ def answer(fr: FhirRequest, change: Change, status: int, *, location: bool = Fal
     row = change.row
     want = fr.preference("return")
     body: bytes | None = row.body
-    if want == "minimal":
+    unread = change.action == "patch" and not gate.lets(fr, row.type, row.body, "r")
+    if want == "minimal" or unread:  # who may change but not read is not shown the rest
         body = None
     elif want == "OperationOutcome":
         body = encode(outcome([], fr.swedish))
@@ -233,7 +235,7 @@ async def revise(
         )
     if fr.header(b"if-none-match") == "*":
         raise PreconditionFailed("The resource is there already.", "Resursen finns redan.")
-    gate.may_change(fr, found.body or b"", type_name)
+    gate.may_change(fr, found.body or b"", type_name, id)
     return await prepare(fr, resource, id, found.version, "update"), True
 
 
@@ -245,6 +247,8 @@ async def delete(fr: FhirRequest, type_name: str, id: str) -> Answer:
             scope = await gate.scope_for(fr, type_name, id)
             async with fr.services.database.reading(scope) as connection:
                 gone = await store.last_deletion(connection, type_name, id)
+                if gone is not None and not await gate.lets_deleted(fr, connection, gone, "d"):
+                    raise gate.absent(type_name, id)
             outcome_ = "gone" if gone else "absent"
             await fr.services.audit.record(
                 gate.entry(fr, "delete", f"{type_name}/{id}", outcome=outcome_)
@@ -275,7 +279,7 @@ async def erase(fr: FhirRequest, found: store.Version) -> Change:
     """The change that deletes a version. The history keeps it: nothing in care is ever erased."""
     from sammanhang.fhir.decode import trusted
 
-    gate.may_change(fr, found.body or b"", found.type)
+    gate.may_change(fr, found.body or b"", found.type, found.id, "d")
     resource = trusted(found.body or b"", found.type)
     patients = [found.id] if found.type == "Patient" else _patients(resource, fr.base)
     await gate.may_write(fr, resource, patients)
@@ -292,6 +296,9 @@ async def patch(fr: FhirRequest, type_name: str, id: str) -> Answer:
         if found is None:
             scope = await gate.scope_for(fr, type_name, id)
             async with fr.services.database.reading(scope) as connection:
+                gone = await store.last_deletion(connection, type_name, id)
+                if gone is not None and not await gate.lets_deleted(fr, connection, gone, "u"):
+                    raise gate.absent(type_name, id)
                 raise await store.missing(connection, type_name, id)
         if wanted is not None and wanted != found.version:
             raise PreconditionFailed("Another version is current.", "En annan version gäller.")
@@ -311,7 +318,7 @@ async def patch(fr: FhirRequest, type_name: str, id: str) -> Answer:
 
 async def patched(fr: FhirRequest, found: store.Version, body: bytes, kind: str) -> Change:
     """The change a patch makes of a version; the result must be a valid resource."""
-    gate.may_change(fr, found.body or b"", found.type)
+    gate.may_change(fr, found.body or b"", found.type, found.id)
     document = apply(raw(found.body or b"{}"), body, kind)
     if document.get("resourceType") != found.type or document.get("id") != found.id:
         raise Unprocessable(

@@ -10,7 +10,8 @@
     content/, settings.json  forms, rules and texts as they are; settings in force but secrets
 
 Read from one snapshot, so all of it is true at one moment. `store.load` takes the folder back. Not
-exported: log-ins under way and signing keys, which a new installation makes itself.
+exported: log-ins under way with what apps were granted in them, and signing keys, which a new
+installation makes itself.
 """
 
 from __future__ import annotations

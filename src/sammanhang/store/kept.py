@@ -9,7 +9,8 @@ TRACE = (
 )
 # A key of None: rows without one are compared by who, whom and when.
 ACCESS: tuple[tuple[str, str, str | None], ...] = (
-    ("client", "id, secret, name, scopes, provider, everything, demo, active, created", "id"),
+    ("client", "id, secret, name, scopes, provider, everything, demo, active, created, method, jwks, jwks_uri,"
+     " redirect_uris, launch_url, publisher, offered, roles, made_by, closed", "id"),
     ("declared", "actor, assignment, patient, reason, declared, until", None),
     ("emergency", "id, actor, assignment, unit, provider, patient, patient_id, danger, unable, said, declared,"
      " until, parties, opened, ended", "id"),

@@ -277,11 +277,12 @@ async def everything(
         where.append("r.self > %s")
         values.append(after)
     # own rows, and rows of other records that concern the patient too: each has an index of its own
-    select = (
-        "SELECT r.type, r.id, r.body, r.self FROM store.resource r WHERE {} AND "
-        + " AND ".join(where)
-    )
-    own = select.format("r.patient = %s")
+    rest = " AND ".join(where)
+
+    def select(whose: str) -> str:
+        return f"SELECT r.type, r.id, r.body, r.self FROM store.resource r WHERE {whose} AND {rest}"
+
+    own = select("r.patient = %s")
     if after is None:
         # the others are rare: ask first whether there are any, for a sixth of the cost
         rows = await connection.fetch(
@@ -292,7 +293,7 @@ async def everything(
         if len(rows) <= count and (not rows or rows[-1][0] != 0):
             rows.sort(key=_patient_first)
             return [(r[0], r[1], r[2]) for r in rows], None
-    also = select.format("r.also @> %s::bigint[] AND r.patient IS DISTINCT FROM %s")
+    also = select("r.also @> %s::bigint[] AND r.patient IS DISTINCT FROM %s")
     rows = await connection.fetch(
         f"({own} UNION ALL {also}) ORDER BY self LIMIT %s",
         [me, *values, f"{{{me}}}", me, *values, count + 1],

@@ -17,6 +17,7 @@ from starlette.middleware import Middleware
 from starlette.middleware.gzip import GZipMiddleware
 from starlette.routing import BaseRoute, Mount, Router
 
+from sammanhang.access import oauth_cors
 from sammanhang.access.identity_provider import provider_of
 from sammanhang.access.identity_services import secure
 from sammanhang.access.keys import keep_rotating
@@ -34,7 +35,7 @@ log = logging.getLogger(__name__)
 # Routes that other packages own; each module has a list `routes`.
 OTHERS = (
     "sammanhang.access.oidc", "sammanhang.access.identity", "sammanhang.access.lock_pages",
-    "sammanhang.access.backchannel", "sammanhang.access.context_pages", "sammanhang.access.clients",
+    "sammanhang.access.backchannel", "sammanhang.access.context_pages", "sammanhang.access.oauth",
 )  # fmt: skip
 
 
@@ -44,6 +45,15 @@ class Application(Starlette):
     fhir: Any = None
 
     async def __call__(self, scope: Any, receive: Any, send: Any) -> None:
+        if scope["type"] == "http" and oauth_cors.concerns(scope["path"]):
+            origin = oauth_cors.origin_in(scope)
+            if origin is not None:
+                database = self.state.services.database
+                await oauth_cors.across(self._answer, database, origin, scope, receive, send)
+                return
+        await self._answer(scope, receive, send)
+
+    async def _answer(self, scope: Any, receive: Any, send: Any) -> None:
         if scope["type"] != "http" or self.fhir is None:
             await super().__call__(scope, receive, send)
             return

@@ -24,6 +24,7 @@ FOLDERS = {
     "consents": HERE.parent / "care" / "consents" / "static",
     "emergency": HERE.parent / "care" / "emergency" / "static",
     "review": HERE.parent / "care" / "review" / "static",
+    "apps": HERE.parent / "care" / "apps" / "static",
     "portal": HERE.parent / "portal" / "static",
 }
 _SMALLER = {".css", ".js", ".svg", ".txt", ".json"}

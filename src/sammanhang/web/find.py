@@ -33,6 +33,7 @@ ACTIONS = (
     (N_("Mina inloggningar"), "/sessions"),
     (N_("Lås skärmen"), "/lock"),
     (N_("Behörigheter före start"), "/preflight"),
+    (N_("Appar med tillgång"), "/apps"),
     (N_("Byt språk till engelska"), "/settings/language/en"),
     (N_("Byt språk till svenska"), "/settings/language/sv"),
     (N_("Mörkt läge"), "/settings/theme/dark"),

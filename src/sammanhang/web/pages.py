@@ -8,6 +8,7 @@ from urllib.parse import urlsplit
 from starlette.responses import PlainTextResponse, RedirectResponse, Response
 
 from sammanhang.access.actor import Assignment
+from sammanhang.access.administrators import is_administrator
 from sammanhang.access.door import RecordRefused
 from sammanhang.access.identity_attempt import local_path
 from sammanhang.access.identity_services import cookie_named, secure
@@ -52,7 +53,8 @@ class StartPage:
 
 @dataclass(frozen=True, slots=True)
 class LimitedStartPage:
-    """What a role without record rights begins with: who they are here, and the rule's sentence."""
+    """What a role without record rights begins with: who they are here, and the rule's sentence.
+    `clients` tells that the role looks after apps and clients."""
 
     title: str
     hello: str
@@ -61,6 +63,7 @@ class LimitedStartPage:
     unit: str
     said: str
     rule: str
+    clients: bool
 
 
 @page("/", access="person")
@@ -86,6 +89,7 @@ async def start(visit: Visit) -> Response:
             assignment.unit_name,
             said,
             e.decision.rule,
+            is_administrator(visit.actor),
         )
         return render(visit, "web/start_limited.html", limited)
     week = show.week(clock.today())

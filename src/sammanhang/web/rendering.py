@@ -26,6 +26,7 @@ TEMPLATES = {
     "emergency": HERE.parent / "care" / "emergency" / "templates",
     "rules": HERE.parent / "care" / "rules" / "templates",
     "review": HERE.parent / "care" / "review" / "templates",
+    "apps": HERE.parent / "care" / "apps" / "templates",
     "portal": HERE.parent / "portal" / "templates",
 }
 THEMES = ("auto", "light", "dark")

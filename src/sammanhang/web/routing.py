@@ -58,9 +58,13 @@ SLICES = (
     "sammanhang.care.review.pages",
     "sammanhang.care.review.figures",
     "sammanhang.care.review.public",
+    "sammanhang.care.apps.consent",
+    "sammanhang.care.apps.pages",
+    "sammanhang.care.apps.admin",
     "sammanhang.portal.pages",
     "sammanhang.portal.log",
     "sammanhang.portal.rights",
+    "sammanhang.portal.apps",
 )
 
 

@@ -22,10 +22,10 @@ from starlette.routing import Route
 
 from sammanhang.access import (
     backchannel,
-    clients,
     context_pages,
     identity,
     lock_pages,
+    oauth,
     oidc,
     sessions,
 )
@@ -111,7 +111,7 @@ async def world(dsn: str, **settings: Any) -> AsyncIterator[World]:
             *lock_pages.routes,
             *backchannel.routes,
             *context_pages.routes,
-            *clients.routes,
+            *oauth.routes,
             Route("/whoami", whoami),
         ]
     )

@@ -8,12 +8,15 @@ from typing import Any
 
 from starlette.responses import RedirectResponse, Response
 
+from sammanhang.access.clients import launchable
+from sammanhang.access.clients_registration import origin_of
 from sammanhang.access.door import Stored
 from sammanhang.fhir.decode import index
 from sammanhang.kernel.i18n import N_, _, either
 from sammanhang.web.parties import names_of
 from sammanhang.web.rendering import render
 from sammanhang.web.routing import Visit, page
+from sammanhang.web.security import with_forms_to
 
 from . import queries
 from .banner import Banner, banner_of
@@ -67,6 +70,7 @@ class ChartPage:
     hidden  what exists and is not shown, and why
     body    what this page shows
     emergency  until when an emergency is in force; `declare` tells that one may be declared
+    apps    apps that the role can start with this patient: id and name
     """
 
     title: str
@@ -77,6 +81,7 @@ class ChartPage:
     body: Any
     emergency: datetime | None = None
     declare: bool = False
+    apps: tuple[tuple[str, str], ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -145,7 +150,7 @@ async def overview(visit: Visit) -> Response:
         assessments=[s for s in series if s.kind == "survey"][:6],
     )
     template = "chart/print.html" if visit.asked("print") else "chart/overview.html"
-    return _render(visit, template, "", beside, names, body)
+    return await _render(visit, template, "", beside, names, body)
 
 
 @page("/patients/{patient}/timeline", access="record")
@@ -161,7 +166,7 @@ async def timeline(visit: Visit) -> Response:
     body = TimelinePage(
         days_of(events_of(rows, names)), kind, kinds, older and f"?kind={kind}&before={older}"
     )
-    return _render(visit, "chart/timeline.html", "/timeline", beside, names, body)
+    return await _render(visit, "chart/timeline.html", "/timeline", beside, names, body)
 
 
 @page("/patients/{patient}/medicines", access="record")
@@ -171,7 +176,7 @@ async def medicines(visit: Visit) -> Response:
     beside = await queries.beside(record)
     rows = await record.resources(*MEDICATION, limit=1000)
     names = await names_of(record, [*beside, *rows])
-    return _render(
+    return await _render(
         visit, "chart/medicines.html", "/medicines", beside, names, medicines_of(rows, names)
     )
 
@@ -209,7 +214,7 @@ async def documents(visit: Visit) -> Response:
         opened = rows[0]
     reading = reading_of(opened, names) if opened is not None else None
     body = DocumentsPage(documents_of(rows, names), reading, older and f"?before={older}")
-    return _render(visit, "chart/documents.html", "/documents", beside, names, body)
+    return await _render(visit, "chart/documents.html", "/documents", beside, names, body)
 
 
 @page("/patients/{patient}/encounters", access="record")
@@ -220,7 +225,7 @@ async def encounters(visit: Visit) -> Response:
     rows, older = await _some(visit, "Encounter")
     names = await names_of(record, [*beside, *rows])
     body = EncountersPage(encounters_of(rows, names), older and f"?before={older}")
-    return _render(visit, "chart/encounters.html", "/encounters", beside, names, body)
+    return await _render(visit, "chart/encounters.html", "/encounters", beside, names, body)
 
 
 @page("/patients/{patient}/problems", access="record")
@@ -230,7 +235,7 @@ async def problems(visit: Visit) -> Response:
     beside = await queries.beside(record)
     rows = await record.resources("Condition", limit=1000)
     names = await names_of(record, [*beside, *rows])
-    return _render(
+    return await _render(
         visit, "chart/problems.html", "/problems", beside, names, problems_of(rows, names)
     )
 
@@ -240,7 +245,7 @@ async def hidden(visit: Visit) -> Response:
     """Why something is not shown, and the lawful way forward."""
     beside = await queries.beside(visit.opened)
     names = await names_of(visit.opened, beside)
-    return _render(visit, "chart/hidden.html", "/hidden", beside, names, None)
+    return await _render(visit, "chart/hidden.html", "/hidden", beside, names, None)
 
 
 @page("/patients/{patient}/reason", access="staff", methods=("POST",))
@@ -269,7 +274,7 @@ async def _values(
     chosen = next((s for s in series if s.key == wanted), None)
     if chosen is None:
         chosen = next((s for _name, some in shown for s in some if s.curved), None)
-    return _render(
+    return await _render(
         visit, template, tab, beside, names, ValuesPage([g for g in shown if g[1]], chosen)
     )
 
@@ -320,7 +325,7 @@ async def _find(visit: Visit, wanted: str) -> Stored:
     raise NoSuchDocument
 
 
-def _render(
+async def _render(
     visit: Visit, template: str, here: str, beside: list[Stored], names: dict[int, str], body: Any
 ) -> Response:
     record = visit.opened
@@ -330,8 +335,14 @@ def _render(
     hidden = tuple(HiddenNote(h.rule, h.kind, either(h.sv, h.en)) for h in record.decision.hidden)
     name = next((_(n) for end, n in TABS if end == here), _("Uppgifter som inte visas"))
     title = f"{banner.person.name} – {name}"
+    role = visit.actor.assignment.role if visit.actor.assignment is not None else ""
+    apps = await launchable(visit.services.database, role)
     shown = ChartPage(
         title, root, banner, tabs, hidden, body, record.facts.danger_until,
-        "may-declare" in record.decision.obligations,
+        "may-declare" in record.decision.obligations, tuple((a.id, a.name) for a in apps),
     )  # fmt: skip
-    return render(visit, template, shown)
+    response = render(visit, template, shown)
+    if apps:  # the form that starts one leads there
+        homes = dict.fromkeys(origin_of(a.launch_url) for a in apps if a.launch_url)
+        response.headers["content-security-policy"] = with_forms_to(*homes)
+    return response

@@ -43,7 +43,10 @@ def test_the_commands_are_the_documented_ones() -> None:
         "access review",
         "audit verify",
         "check",
+        "clients add",
+        "clients close",
         "clients demo",
+        "clients list",
         "export",
         "keys list",
         "keys rotate",
@@ -138,6 +141,48 @@ def test_no_demo_client_outside_the_demo(
     monkeypatch.setenv("SAMMANHANG_DEMO", "false")
     assert cli.call(["clients", "demo"]) == 1
     assert "no demo client" in capsys.readouterr().err
+
+
+APP = [
+    "clients", "add", "Growth chart", "--for", "staff", "--publisher", "Curves Ltd", "--scope", "openid", "--scope",
+    "user/Observation.rs",
+]  # fmt: skip
+
+
+def test_an_app_is_registered_listed_and_closed(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], empty_database: str
+) -> None:
+    monkeypatch.setenv("SAMMANHANG_DATABASE_URL", empty_database)
+    there = ["--redirect-uri", "https://app.example/done", "--id", "curves"]
+    assert cli.call([*APP, *there]) == 0
+    said = capsys.readouterr().out
+    assert "id      curves" in said and len(said.split("secret  ")[1].strip()) >= 40
+    assert cli.call([*APP, *there]) == 1
+    assert "already" in capsys.readouterr().err
+    assert cli.call([*APP, *there[:2], "--proof", "public", "--id", "open"]) == 0
+    assert "secret" not in capsys.readouterr().out
+    assert cli.call(["clients", "close", "curves"]) == 0
+    assert cli.call(["clients", "list"]) == 0
+    lines = {line.split()[0]: line for line in capsys.readouterr().out.splitlines()}
+    assert "secret" in lines["curves"] and "closed" in lines["curves"]
+    assert "public" in lines["open"] and "staff" in lines["open"] and "in use" in lines["open"]
+    assert cli.call(["clients", "close", "nobody"]) == 1
+
+
+def test_a_bad_registration_says_what_is_wrong_and_where(
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+    empty_database: str,
+    tmp_path: Path,
+) -> None:
+    monkeypatch.setenv("SAMMANHANG_DATABASE_URL", empty_database)
+    assert cli.call([*APP, "--redirect-uri", "http://app.example/*", "--scope", "nonsense"]) == 1
+    said = capsys.readouterr().err
+    assert "redirect_uris: http://app.example/*: has a wildcard" in said
+    assert "scopes: 'nonsense' is not a scope this server knows." in said
+    (tmp_path / "keys.json").write_text("{")
+    assert cli.call([*APP, "--jwks", str(tmp_path / "keys.json")]) == 1
+    assert "is not JSON" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize(

@@ -113,10 +113,11 @@ def restore_trace(dsn: str, folder: Path) -> bool | None:
 
 def restore_access(connection: psycopg.Connection[Any], folder: Path) -> None:
     """Puts back what `kept.ACCESS` lists; what exists stays as it is."""
-    for name, columns, key in ACCESS:
-        names = columns.split(", ")
+    for name, known, key in ACCESS:
         for line in lines(folder / "access" / f"{name}.ndjson"):
-            values = [_sql(n, line.get(n)) for n in names]
+            # an older export lacks the columns that came later: they get their defaults
+            names = [n for n in known.split(", ") if n in line]
+            values, columns = [_sql(n, line[n]) for n in names], ", ".join(names)
             places = ", ".join(["%s"] * len(names))
             if key is None:
                 connection.execute(
