@@ -58,8 +58,7 @@ _COUNT = itertools.count(1)
 _ID_CHARACTERS = frozenset("ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-.")
 # Two of these, and two readers of the same request may each believe another.
 ONCE = frozenset(
-    b"host authorization content-type content-encoding if-match if-none-exist prefer"
-    b" x-security-context".split()
+    b"host authorization content-type content-encoding if-match if-none-exist x-security-context".split()
 )
 _quota = Rate()
 OPEN = (["metadata"], [".well-known", "smart-configuration"])
