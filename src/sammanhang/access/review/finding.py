@@ -275,7 +275,10 @@ class _Run:
             for c in self.sample.close(today):
                 key = (c.provider, c.actor, c.patient, c.day)
                 case = batch.cases.setdefault(key, Found(c.unit, c.assignment, c.at, c.at))
-                case.add(c.at, [Hit("random-sample", rules("random-sample")["weight"])])
+                # the access itself was counted when it was read, if another pattern fitted
+                case.reasons["random-sample"] = Hit(
+                    "random-sample", rules("random-sample")["weight"]
+                )
             self._keep(batch, 0)
         self.chain.done()
 

@@ -298,8 +298,10 @@ def test_the_sample_is_the_one_its_seed_gives_and_comes_when_the_day_is_over(dsn
             " ON r.review_case = c.id WHERE r.pattern = 'random-sample'"
         ).fetchall()
         left = connection.execute("SELECT count(*) FROM access.review_candidate").fetchone()
+        times = connection.execute("SELECT DISTINCT times FROM access.review_case").fetchall()
     wanted = {access for unit in units for access in chosen(seed, unit, day, accesses)}
     assert wanted and set(drawn) == wanted
+    assert times == [(0,)], "being drawn is no access"
     assert closed is not None and left == (0,)
 
 

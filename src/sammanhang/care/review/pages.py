@@ -235,7 +235,7 @@ def _did(case: Case) -> str:
         return _("Öppnade många journaler")
     if kinds == {"emergency"}:
         return _("Nödöppnade journalen")
-    if not case.times:  # of a case that was taken back from an export
+    if not case.times:  # drawn in the sample, or taken back from an export
         return _("Öppnade journalen")
     times = ngettext("%(n)s gång", "%(n)s gånger", case.times) % {"n": case.times}
     return _("Öppnade journalen, %(times)s") % {"times": times}
