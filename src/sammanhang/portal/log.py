@@ -243,8 +243,10 @@ def _times(n: int) -> str:
 
 
 def _did(a: Access) -> str:
+    """What was done, and through which app."""
     said = content("rules/log_extract")["actions"][a.action]
-    return either(said["sv"], said["en"])
+    did = either(said["sv"], said["en"])
+    return _("%(did)s via %(app)s") % {"did": did, "app": a.app} if a.app else did
 
 
 def _sign(a: Access) -> str:

@@ -171,12 +171,12 @@ async def test_registering_needs_a_log_in_made_just_now(as_, services):
     form = await david.get("/admin/apps/new")
     async with services.database.writing() as connection:
         await connection.execute(
-            "UPDATE access.session SET proved = now() - interval '1 day' WHERE name LIKE 'David%'"
+            "UPDATE access.session SET auth_time = now() - interval '1 day' WHERE name LIKE 'David%'"
         )
     page = await david.post("/admin/apps/new", FORM | {"name": "Ofärsk"}, form)
     assert page.status_code in (401, 403) and "logga" in page.text.lower()
     assert "Ofärsk" not in (await david.get("/admin/apps")).text
     async with services.database.writing() as connection:
         await connection.execute(
-            "UPDATE access.session SET proved = now() WHERE name LIKE 'David%'"
+            "UPDATE access.session SET auth_time = now() WHERE name LIKE 'David%'"
         )
