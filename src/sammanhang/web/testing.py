@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import html
 import itertools
-import json
 import os
 import re
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
@@ -21,8 +20,6 @@ import pytest_asyncio
 from psycopg.conninfo import make_conninfo
 
 from sammanhang.access.services import Services
-from sammanhang.fhir.decode import decode
-from sammanhang.kernel.owner import PROVIDER, UNIT
 from sammanhang.kernel.settings import Settings
 from sammanhang.store.bulk import load
 
@@ -125,6 +122,7 @@ async def as_(browser: Browser, town: str) -> Callable[..., Awaitable[Browser]]:
     """Logs somebody in, by the log-in pages: `await as_("Amira Haddad", "Centrum")`."""
 
     async def log_in(name: str, unit: str = "", kind: str = "") -> Browser:
+        browser.client.cookies.clear()  # whoever was logged in here has gone
         known = _cookies.get((town, name, unit))
         if known is None:
             await _log_in(browser.client, name, unit, kind)
@@ -160,47 +158,3 @@ async def _log_in(client: httpx.AsyncClient, name: str, unit: str, kind: str) ->
         await client.post(
             "/login/assignment", data={"csrf": token, "assignment": chosen, "next": "/"}
         )
-
-
-@pytest_asyncio.fixture
-async def amira(as_: Callable[..., Awaitable[Browser]], town: str) -> Browser:
-    """Amira Haddad, with Nisse in her care: a care provider elsewhere has data on him, and he gave no consent."""
-    browser = await as_("Amira Haddad", "Centrum")
-    await browser.get("/")
-    with psycopg.connect(town) as connection:
-        if connection.execute("SELECT FROM store.patient WHERE id = 'nisse-nod'").rowcount == 0:
-            ((assignment,),) = connection.execute(
-                "SELECT assignment FROM access.session WHERE name LIKE 'Amira%'"
-                " AND assignment IS NOT NULL ORDER BY last_seen DESC LIMIT 1"
-            ).fetchall()
-            ((elsewhere,),) = connection.execute(
-                "SELECT p.id FROM store.observation r JOIN store.party p ON p.number = r.provider"
-                " WHERE p.id <> %s LIMIT 1",
-                (assignment["provider"],),
-            ).fetchall()
-            load(town, _nisse(assignment, elsewhere))
-    return browser
-
-
-def _nisse(assignment: dict[str, str], elsewhere: str) -> Iterator[Any]:
-    subject = {"reference": "Patient/nisse-nod"}
-
-    def owned(provider: str, unit: str) -> dict[str, Any]:
-        return {"tag": [{"system": PROVIDER, "code": provider}, {"system": UNIT, "code": unit}]}
-
-    here = owned(assignment["provider"], assignment["unit"])
-    for resource in (
-        {
-            "resourceType": "Patient", "id": "nisse-nod", "birthDate": "1950-02-03",
-            "name": [{"family": "Nöd", "given": ["Nisse"]}],
-        },
-        {
-            "resourceType": "Encounter", "id": "nisse-v", "meta": here, "status": "in-progress",
-            "class": {"code": "HH"}, "subject": subject,
-        },
-        {
-            "resourceType": "Observation", "id": "nisse-o", "meta": owned(elsewhere, elsewhere), "status": "final",
-            "code": {"text": "Anfallsfrekvens"}, "subject": subject, "valueString": "dagligen",
-        },
-    ):  # fmt: skip
-        yield decode(json.dumps(resource).encode())

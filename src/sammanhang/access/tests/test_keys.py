@@ -36,7 +36,7 @@ async def test_an_old_key_gives_way_and_still_verifies(w: World) -> None:
     assert second not in (None, first)
     assert w.execute(SIGNING) == [(second,)]
     assert await keys.opened(database, token, "JWT") == {"sub": "x"}
-    assert [k.kid for k in await keys.listed(database)] == [second, first]
+    assert [k.kid for k in await keys.listed(database) if k.algorithm == "ES256"] == [second, first]
 
 
 async def test_processes_that_look_at_the_same_moment_make_one_key(w: World) -> None:

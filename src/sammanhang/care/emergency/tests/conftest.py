@@ -1,4 +1,4 @@
 """The people of the stories, and one whom nobody has asked."""
 
 from sammanhang.web.testing import *  # noqa: F403
-from sammanhang.web.testing import amira  # noqa: F401
+from sammanhang.web.tests.nisse import amira  # noqa: F401
