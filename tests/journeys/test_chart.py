@@ -129,5 +129,5 @@ def test_a_resident_finds_out_who_read_and_sees_her_consents(person):
     assert "Det du har sagt ja till" in page.inner_text("main")
     page.goto("/me")
     person.click("text=Vem har läst min journal")
-    assert "De senaste 12 månaderna" in page.inner_text("main")
+    assert "de senaste 12 månaderna" in page.inner_text("main")
     assert person.clicks == 2
