@@ -250,7 +250,7 @@ def _new(registration: Registration, by: str) -> tuple[dict[str, Any], str | Non
         "jwks": msgspec.json.encode(r.jwks).decode() if r.jwks is not None else None,
         "jwks_uri": r.jwks_uri, "redirect_uris": list(r.redirect_uris), "launch_url": r.launch_url,
         "offered": sorted(r.offered), "roles": sorted(r.roles), "provider": r.provider,
-        "everything": r.everything, "by": by,
+        "everything": r.everything, "by": by, "purpose": r.purpose, "decision": r.decision, "decided": r.decided,
     }  # fmt: skip
     return values, secret
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 from datetime import UTC, date, datetime
 from functools import cache
@@ -289,6 +290,19 @@ def is_protected(patient: Any) -> bool:
     """Whether a Patient's labels say protected identity (sekretessmarkering, skyddad folkbokföring)."""
     labels = (patient.meta.security if patient.meta is not None else None) or ()
     return any(c.system == PROTECTED_SYSTEM and c.code in PROTECTED_CODES for c in labels)
+
+
+async def protected_names(database: Database, ids: Iterable[str]) -> dict[str, tuple[Any, ...]]:
+    """Those of these Patients who have protected identity, with their names (`HumanName`); one query."""
+    labels = "{" + ",".join(map(str, sorted(PROTECTED))) + "}"
+    async with database.reading(EVERYTHING) as connection:
+        database.queries += 1
+        found = await connection.fetch(
+            "SELECT id, body FROM store.patient WHERE type = %s AND self = ANY(%s::bigint[])"
+            " AND labels && %s::bigint[]",
+            (NUMBER["Patient"], numbers(self_hash("Patient", id) for id in ids), labels),
+        )
+    return {id: tuple(trusted(body, "Patient").name or ()) for id, body in found}
 
 
 def born_of(person: Any) -> date | None:

@@ -13,12 +13,9 @@ from typing import Any
 
 import msgspec
 
-from sammanhang.access.facts import PROTECTED, PROTECTED_CODES, is_protected
+from sammanhang.access.facts import PROTECTED, PROTECTED_CODES, is_protected, protected_names
 from sammanhang.fhir.decode import encode, raw, trusted
-from sammanhang.fhir.indexing import self_hash
 from sammanhang.fhir.r4 import Coding, HumanName
-from sammanhang.store.connection import numbers
-from sammanhang.store.database import EVERYTHING
 from sammanhang.store.search.compile import Predicate
 from sammanhang.store.search.parse import Request
 from sammanhang.store.types import NUMBER
@@ -55,17 +52,8 @@ async def learn(fr: FhirRequest, rows: Iterable[tuple[str, bytes | None]]) -> No
     ids = {id for name, body in rows if body is not None for id in _named(name, body)}
     if not ids:
         return
-    labels = "{" + ",".join(map(str, sorted(PROTECTED))) + "}"
-    async with fr.services.database.reading(EVERYTHING) as connection:
-        fr.services.database.queries += 1
-        found = await connection.fetch(
-            "SELECT id, body FROM store.patient WHERE type = %s AND self = ANY(%s::bigint[])"
-            " AND labels && %s::bigint[]",
-            (NUMBER["Patient"], numbers(self_hash("Patient", id) for id in ids), labels),
-        )
-    for id, body in found:
-        people = trusted(body, "Patient").name or ()
-        parts = {p for n in people for p in (n.family, n.text, *(n.given or ())) if p}
+    for id, names in (await protected_names(fr.services.database, ids)).items():
+        parts = {p for n in names for p in (n.family, n.text, *(n.given or ())) if p}
         fr.protected[id] = frozenset(parts)
 
 
