@@ -254,10 +254,12 @@ def _sign(a: Access) -> str:
 
 
 def _explains(a: Access) -> str:
-    """What the line means, and the reason that was given for it."""
+    """Through which app it was done, what the line means, and the reason that was given for it."""
     texts = content("rules/log_extract")["explains"]
     found = texts.get(a.action) or (texts.get(a.rule) if a.action == "open" else None)
-    parts = [either(found["sv"], found["en"])] if found else []
+    parts = [_("Det gjordes via %(app)s.") % {"app": a.app}] if a.app else []
+    if found:
+        parts.append(either(found["sv"], found["en"]))
     if reason := _reason(a):
         parts.append(_("Skäl som angavs: ”%(reason)s”.") % {"reason": reason})
     return " ".join(parts)
