@@ -24,9 +24,11 @@ from sammanhang.fhir.indexing import self_hash
 from sammanhang.kernel.errors import Refused, Unauthenticated
 from sammanhang.kernel.settings import Settings
 from sammanhang.store.database import Database
+from sammanhang.store.trace import Entry, stamp
 from sammanhang.store.types import NUMBER
 
 from .actor import Actor, Assignment
+from .audit import AuditLog
 from .forms import ForgedForm, check_csrf, csrf_token
 from .identity_services import secure, services_of, trace
 from .sessions_person import number_of, still_stands
@@ -45,6 +47,7 @@ __all__ = [
     "create",
     "csrf_token",
     "current",
+    "ended_by_command",
     "forget_cookie",
     "last_assignment",
     "lock",
@@ -322,6 +325,20 @@ async def logout_everywhere(database: Database, person: str) -> int:
     async with database.writing() as connection:
         cursor = await connection.execute("DELETE FROM access.session WHERE person = %s", (person,))
         return cursor.rowcount
+
+
+async def ended_by_command(database: Database, person: str) -> int:
+    """As `logout_everywhere`, by whoever runs the server: with a trace, durable when this returns."""
+    audit = AuditLog(database)
+    audit.start()
+    try:
+        ended = await logout_everywhere(database, person)
+        details = {"sessions": ended, "by": "system:cli"}
+        entry = Entry(at=stamp(datetime.now(UTC)), actor=person, action="logout", details=details)
+        await audit.record(entry)
+    finally:
+        await audit.stop()
+    return ended
 
 
 def forget_cookie(response: Response, settings: Settings) -> None:
