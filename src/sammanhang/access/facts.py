@@ -292,17 +292,28 @@ def is_protected(patient: Any) -> bool:
     return any(c.system == PROTECTED_SYSTEM and c.code in PROTECTED_CODES for c in labels)
 
 
-async def protected_names(database: Database, ids: Iterable[str]) -> dict[str, tuple[Any, ...]]:
-    """Those of these Patients who have protected identity, with their names (`HumanName`); one query."""
-    labels = "{" + ",".join(map(str, sorted(PROTECTED))) + "}"
+async def protected_names(database: Database, ids: Iterable[str]) -> dict[str, frozenset[str]]:
+    """Of these patients those with protected identity, each with all their names; one query."""
     async with database.reading(EVERYTHING) as connection:
         database.queries += 1
-        found = await connection.fetch(
+        rows = await connection.fetch(
             "SELECT id, body FROM store.patient WHERE type = %s AND self = ANY(%s::bigint[])"
             " AND labels && %s::bigint[]",
-            (NUMBER["Patient"], numbers(self_hash("Patient", id) for id in ids), labels),
+            (
+                NUMBER["Patient"],
+                numbers(self_hash("Patient", id) for id in ids),
+                numbers(sorted(PROTECTED)),
+            ),
         )
-    return {id: tuple(trusted(body, "Patient").name or ()) for id, body in found}
+    return {
+        id: frozenset(
+            part
+            for n in trusted(body, "Patient").name or ()
+            for part in (n.family, n.text, *(n.given or ()))
+            if part
+        )
+        for id, body in rows
+    }
 
 
 def born_of(person: Any) -> date | None:

@@ -21,6 +21,7 @@ from sammanhang.kernel.settings import Settings
 from .identity_services import secure, services_of
 
 ATTEMPT_SECONDS = 600
+LONGEST_NEXT = 8000  # an app's request for access comes back here whole, with all its scopes
 _OWN = ("login", "logout", "oidc", "unlock", "locked", "lock")
 
 
@@ -120,7 +121,7 @@ def local_path(text: str | None) -> str:
     Browsers read `//host`, `/\\host` and a path with a tab or line break in it as another host
     (WHATWG URL 4.4); such are refused, and so are the log-in's own pages, which would go round.
     """
-    if not text or len(text) > 2000 or not text.startswith("/") or text.startswith("//"):
+    if not text or len(text) > LONGEST_NEXT or not text.startswith("/") or text.startswith("//"):
         return "/"
     if "\\" in text or any(ord(c) <= 32 or ord(c) == 127 for c in text):
         return "/"

@@ -146,6 +146,11 @@ async def rotate(database: Database, algorithm: str = ALGORITHM) -> str:
     return kid
 
 
+async def rotate_all(database: Database) -> list[str]:
+    """As `rotate` for the keys of every algorithm; the new kids."""
+    return [await rotate(database, algorithm) for algorithm in _TABLE]
+
+
 async def rotate_when_old(
     database: Database, days: float, algorithm: str = ALGORITHM
 ) -> str | None:

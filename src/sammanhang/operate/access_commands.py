@@ -141,7 +141,7 @@ def keys() -> None:
 
 @keys.command("list", epilog=EXIT_CODES)
 def keys_list() -> int:
-    """List the keys that are believed now, the one that signs first.
+    """List the keys that are believed now, those that sign first: ES256 ours, RS256 for apps' ID tokens.
 
     \b
     Example:
@@ -152,7 +152,7 @@ def keys_list() -> int:
     found = _on_database(listed)
     for key in found:
         until = f"verifies until {key.until:%Y-%m-%d %H:%M %Z}" if key.until else "signs"
-        click.echo(f"{key.kid}  made {key.created:%Y-%m-%d %H:%M %Z}, {until}")
+        click.echo(f"{key.kid}  {key.algorithm}, made {key.created:%Y-%m-%d %H:%M %Z}, {until}")
     if not found:
         click.echo("There is no key yet; the first is made when the server starts.")
     return OK
@@ -160,15 +160,16 @@ def keys_list() -> int:
 
 @keys.command("rotate", epilog=EXIT_CODES)
 def keys_rotate() -> int:
-    """Make a new key, which signs from now on; the old one verifies for a day more.
+    """Make new keys, which sign from now on; the old ones verify for a day more.
 
     \b
     Example:
       sammanhang keys rotate
     """
-    from sammanhang.access.keys import rotate
+    from sammanhang.access.keys import rotate_all
 
-    click.echo(f"The key {_on_database(rotate)} signs from now on, everywhere within a minute.")
+    for kid in _on_database(rotate_all):
+        click.echo(f"The key {kid} signs from now on, everywhere within a minute.")
     return OK
 
 

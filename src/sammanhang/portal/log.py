@@ -243,8 +243,10 @@ def _times(n: int) -> str:
 
 
 def _did(a: Access) -> str:
+    """What was done, and through which app."""
     said = content("rules/log_extract")["actions"][a.action]
-    return either(said["sv"], said["en"])
+    did = either(said["sv"], said["en"])
+    return _("%(did)s via %(app)s") % {"did": did, "app": a.app} if a.app else did
 
 
 def _sign(a: Access) -> str:
@@ -254,12 +256,10 @@ def _sign(a: Access) -> str:
 
 
 def _explains(a: Access) -> str:
-    """Through which app it was done, what the line means, and the reason that was given for it."""
+    """What the line means, and the reason that was given for it."""
     texts = content("rules/log_extract")["explains"]
     found = texts.get(a.action) or (texts.get(a.rule) if a.action == "open" else None)
-    parts = [_("Det gjordes via %(app)s.") % {"app": a.app}] if a.app else []
-    if found:
-        parts.append(either(found["sv"], found["en"]))
+    parts = [either(found["sv"], found["en"])] if found else []
     if reason := _reason(a):
         parts.append(_("Skäl som angavs: ”%(reason)s”.") % {"reason": reason})
     return " ".join(parts)

@@ -52,9 +52,7 @@ async def learn(fr: FhirRequest, rows: Iterable[tuple[str, bytes | None]]) -> No
     ids = {id for name, body in rows if body is not None for id in _named(name, body)}
     if not ids:
         return
-    for id, names in (await protected_names(fr.services.database, ids)).items():
-        parts = {p for n in names for p in (n.family, n.text, *(n.given or ())) if p}
-        fr.protected[id] = frozenset(parts)
+    fr.protected |= await protected_names(fr.services.database, ids)
 
 
 def _named(type_name: str, body: bytes) -> set[str]:

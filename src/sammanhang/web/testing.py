@@ -122,6 +122,7 @@ async def as_(browser: Browser, town: str) -> Callable[..., Awaitable[Browser]]:
     """Logs somebody in, by the log-in pages: `await as_("Amira Haddad", "Centrum")`."""
 
     async def log_in(name: str, unit: str = "", kind: str = "") -> Browser:
+        browser.client.cookies.clear()  # whoever was logged in here has gone
         known = _cookies.get((town, name, unit))
         if known is None:
             await _log_in(browser.client, name, unit, kind)

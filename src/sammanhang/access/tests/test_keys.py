@@ -37,7 +37,7 @@ async def test_an_old_key_gives_way_and_still_verifies(w: World) -> None:
     assert second not in (None, first)
     assert w.execute(SIGNING) == [(second,)]
     assert await keys.opened(database, token, "JWT") == {"sub": "x"}
-    assert [k.kid for k in await keys.listed(database)] == [second, first]
+    assert [k.kid for k in await keys.listed(database) if k.algorithm == "ES256"] == [second, first]
 
 
 @pytest.mark.asvs("v5.0.0-11.1.1", "v5.0.0-2.3.4")

@@ -226,6 +226,8 @@ def test_svod_3_3_a_lasting_inability_that_is_assessed_stands_for_consent() -> N
         ("bistandshandlaggare", {"relation": True, "consented": frozenset({MUNICIPALITY})}, "permit"),
         ("bistandshandlaggare", {"relation": True}, "deny"),
         ("bistandshandlaggare", {"consented": frozenset({MUNICIPALITY})}, "deny"),
+        # individual and family care (IFO) never, whatever the person has consented to
+        ("socialsekreterare", {"relation": True, "consented": frozenset({MUNICIPALITY})}, "deny"),
         ("ifo-handlaggare", {"relation": True, "consented": frozenset({MUNICIPALITY})}, "deny"),
         ("skolkurator", {"relation": True, "consented": frozenset({MUNICIPALITY})}, "deny"),
     ],

@@ -17,7 +17,7 @@ from sammanhang.kernel.errors import Conflict, Invalid, Issue, NotFound, Refused
 from sammanhang.kernel.i18n import N_, _, either
 from sammanhang.web.apps import Wishes, wishes_of
 from sammanhang.web.rendering import render
-from sammanhang.web.routing import Visit, page
+from sammanhang.web.routing import Visit, need_fresh, page
 
 WAYS = {
     "none": N_("Ingen hemlighet (app i webbläsare eller telefon)"),
@@ -113,6 +113,7 @@ async def new(visit: Visit) -> Response:
 async def register(visit: Visit) -> Response:
     """A new client, or the form again with all that was typed and what is wrong where."""
     await _need(visit)
+    need_fresh(visit, "register-client")
     services, form = visit.services, visit.form
     try:
         registration = _registration(form)

@@ -12,7 +12,7 @@ from urllib.parse import parse_qsl, quote, urlencode
 
 from starlette.responses import RedirectResponse, Response
 
-from sammanhang.access import grants, launches, oauth_requests
+from sammanhang.access import grants, launches, oauth_requests, sessions
 from sammanhang.access.actor import Actor
 from sammanhang.access.clients_registration import origin_of
 from sammanhang.access.door import Record, RecordRefused
@@ -233,6 +233,8 @@ async def _away(visit: Visit, asked: Asked, query: str) -> Response | None:
         error = OAuthError("login_required", "Nobody is logged in.") if asked.silent else None
         if error is None:
             where = "/login" if session is None else "/login/assignment"
+            if session is None and await sessions.asleep(visit.request) is not None:
+                where = "/locked"
             return _go(f"{where}?next={quote(f'{PATH}?{query}', safe='')}")
     elif asked.silent:
         error = OAuthError("consent_required", "The person is asked each time.")

@@ -167,3 +167,19 @@ async def test_a_client_that_is_not_there_and_the_demos_own(as_, browser):
     assert "Tjänst" in page.text and "Åtkomster som gäller" not in page.text
     answer = await david.post(f"/admin/apps/{other.id}", {"do": "dance"}, page)
     assert answer.status_code == 404
+
+
+async def test_registering_needs_a_log_in_made_just_now(as_, services):
+    david = await as_("David Wallin")
+    form = await david.get("/admin/apps/new")
+    async with services.database.writing() as connection:
+        await connection.execute(
+            "UPDATE access.session SET auth_time = now() - interval '1 day' WHERE name LIKE 'David%'"
+        )
+    page = await david.post("/admin/apps/new", FORM | {"name": "Ofärsk"}, form)
+    assert page.status_code in (401, 403) and "logga" in page.text.lower()
+    assert "Ofärsk" not in (await david.get("/admin/apps")).text
+    async with services.database.writing() as connection:
+        await connection.execute(
+            "UPDATE access.session SET auth_time = now() WHERE name LIKE 'David%'"
+        )

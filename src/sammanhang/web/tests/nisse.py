@@ -1,4 +1,4 @@
-"""Somebody whom nobody has asked, for the tests of consents and of emergencies."""
+"""Nisse, whom nobody has asked: in Amira's care, with data at a care provider elsewhere."""
 
 from __future__ import annotations
 
@@ -7,14 +7,17 @@ from collections.abc import Awaitable, Callable, Iterator
 from typing import Any
 
 import psycopg
+import pytest_asyncio
 
 from sammanhang.fhir.decode import decode
 from sammanhang.kernel.owner import PROVIDER, UNIT
 from sammanhang.store.bulk import load
+from sammanhang.web.testing import Browser
 
 
-async def amira_with_nisse(as_: Callable[..., Awaitable[Any]], town: str) -> Any:
-    """Amira, with Nisse in her care: a care provider elsewhere has data on him, and he gave no consent."""
+@pytest_asyncio.fixture
+async def amira(as_: Callable[..., Awaitable[Browser]], town: str) -> Browser:
+    """Amira Haddad, with Nisse in her care: a care provider elsewhere has data on him, and he gave no consent."""
     browser = await as_("Amira Haddad", "Centrum")
     await browser.get("/")
     with psycopg.connect(town) as connection:
