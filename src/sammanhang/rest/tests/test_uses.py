@@ -296,3 +296,33 @@ async def test_r7_who_was_not_told_first_has_not_consented(known: Api) -> None:
     assert (await nurse.get("Observation?patient=use-6")).ids == ["use-o-6"]
     await known.store(told | {"extension": [{"url": INFORMED, "valueBoolean": False}]})
     assert (await nurse.get("Observation?patient=use-6")).ids == []
+
+
+async def test_r30_the_national_list_opens_with_its_own_consent_and_a_block_leaves_a_warning(
+    known: Api,
+) -> None:
+    rules = content("rules/nll")
+    nll, label = rules["party"], rules["narcotic_label"]
+    item = owned({"resourceType": "MedicationDispense", "id": "use-nll", "status": "completed",
+                  "subject": {"reference": "Patient/use-3"}, "whenHandedOver": f"{clock.today() - timedelta(days=90)}",
+                  "medicationCodeableConcept": {"text": "Oxikodon 5 mg"}}, nll, nll)  # fmt: skip
+    item["meta"]["security"] = [label]
+    await known.store(item)
+    doctor, doors = known.as_("doctor"), known.services.doors
+    assert (await doctor.get("MedicationDispense?patient=use-3")).ids == []
+    await known.store(agreement("use-nll-yes", "Patient/use-3", "nll-samtycke", REGION))
+    assert (await doctor.get("MedicationDispense?patient=use-3")).ids == ["use-nll"]
+    assert (await doctor.get("MedicationDispense/use-nll")).status == 200
+    assert (
+        await known.as_("clinic").get("MedicationDispense/use-nll")
+    ).status == 404  # no relation
+    await known.store(agreement("use-nll-no", "Patient/use-3", "nll-sparr", deny=True))
+    assert (await doctor.get("MedicationDispense?patient=use-3")).ids == []
+    record = await doors.open_record(ACTORS["doctor"], "use-3")
+    told = [h.en for h in record.decision.hidden if h.rule == "R30"]
+    assert len(told) == 2 and "Narcotics" in told[1]
+    assert (await doctor.get("Observation?patient=use-3")).ids == ["use-o-3"]  # hides nothing else
+    old = item | {"whenHandedOver": f"{clock.today() - timedelta(days=900)}"}
+    await known.store(old)
+    record = await doors.open_record(ACTORS["doctor"], "use-3")
+    assert len([h for h in record.decision.hidden if h.rule == "R30"]) == 1
