@@ -21,6 +21,7 @@ def call(database: str, monkeypatch: pytest.MonkeyPatch, tmp_path: Path, capsys)
     with psycopg.connect(database, autocommit=True) as connection:
         connection.execute("DELETE FROM access.partner")
         connection.execute("DELETE FROM access.signing_key")
+        connection.execute("DELETE FROM access.id_signing_key")
 
     def run(*arguments: str) -> tuple[int, str]:
         code = cli.call(list(arguments))
