@@ -8,6 +8,7 @@ Services 2.2 (asymmetric authentication), RFC 8725.
 
 from __future__ import annotations
 
+import asyncio
 import hashlib
 import time
 from collections import OrderedDict
@@ -40,7 +41,9 @@ AGAIN_SECONDS = 30.0
 """How often an unknown kid, or a failure, may make us fetch a client's keys again."""
 LARGEST_ANSWER = 64 * 1024
 MOST_KEPT = 500
+LONGEST_FETCH_SECONDS = 10.0
 _TIMEOUT = httpx.Timeout(5.0)
+_ASKED = {"Accept": "application/json", "Accept-Encoding": "identity"}
 transport: httpx.AsyncBaseTransport | None = (
     None  # another way to the keys than the network, for tests
 )
@@ -186,12 +189,14 @@ async def _fetch(uri: str) -> dict[str, ECKey | RSAKey]:
     """The keys at an address; none when it does not answer as it should. Never goes on elsewhere."""
     try:
         async with (
+            asyncio.timeout(LONGEST_FETCH_SECONDS),
             httpx.AsyncClient(
                 timeout=_TIMEOUT, follow_redirects=False, transport=transport
             ) as http,
-            http.stream("GET", uri, headers={"Accept": "application/json"}) as answer,
+            http.stream("GET", uri, headers=_ASKED) as answer,
         ):
-            if answer.status_code != 200:
+            packed = answer.headers.get("content-encoding", "identity") != "identity"
+            if answer.status_code != 200 or packed:
                 return {}
             body = bytearray()
             async for chunk in answer.aiter_bytes():
@@ -199,7 +204,13 @@ async def _fetch(uri: str) -> dict[str, ECKey | RSAKey]:
                 if len(body) > LARGEST_ANSWER:
                     return {}
         return _usable(msgspec.json.decode(bytes(body)))
-    except (httpx.HTTPError, httpx.InvalidURL, msgspec.DecodeError, RecursionError):
+    except (
+        httpx.HTTPError,
+        httpx.InvalidURL,
+        msgspec.DecodeError,
+        RecursionError,
+        TimeoutError,
+    ):
         return {}
 
 

@@ -19,7 +19,6 @@ from joserfc.jwk import ECKey, RSAKey
 from sammanhang.kernel.content import content
 from sammanhang.kernel.errors import Invalid, Issue
 
-from .keys import RSA_BITS
 from .tokens_scopes import LAUNCH, BadScope, ResourceScope, checked, on_resources, parse
 
 Method = Literal["none", "client_secret", "private_key_jwt"]
@@ -28,6 +27,7 @@ AUDIENCES = ("staff", "resident")
 CLIENT_ID = re.compile(r"[A-Za-z0-9._-]{1,64}")
 LOOPBACK = ("127.0.0.1", "::1", "localhost")
 CURVES = ("P-256", "P-384")
+LEAST_RSA_BITS = 2048
 MOST_KEYS, MOST_ADDRESSES, LONGEST_ADDRESS, LONGEST_NAME = 20, 20, 500, 100
 # A scheme of one's own is a domain name backwards (RFC 8252 7.1): `com.example.app:/done`.
 _PRIVATE_SCHEME = re.compile(r"[a-z][a-z0-9-]*(\.[a-z0-9-]+)+")
@@ -185,8 +185,8 @@ def public_key(jwk: Any) -> ECKey | RSAKey:
     try:
         if jwk.get("kty") == "RSA":
             rsa = RSAKey.import_key(jwk)
-            if rsa.public_key.key_size < RSA_BITS:
-                raise ValueError(f"an RSA key is shorter than {RSA_BITS} bits")
+            if rsa.public_key.key_size < LEAST_RSA_BITS:
+                raise ValueError(f"an RSA key is shorter than {LEAST_RSA_BITS} bits")
             return rsa
         if jwk.get("kty") == "EC" and jwk.get("crv") in CURVES:
             return ECKey.import_key(jwk)

@@ -28,7 +28,8 @@ from sammanhang.store.database import Database
 
 ALGORITHM = "ES256"
 FOR_APPS = "RS256"
-RSA_BITS = 2048
+RSA_BITS = 3072
+"""128 bits of strength (NIST SP 800-57 part 1, table 2), as P-256 has."""
 RELOAD_SECONDS = 60.0
 """How old a process's view of the keys may be: within this a withdrawn key is refused everywhere."""
 UNKNOWN_SECONDS = 2.0

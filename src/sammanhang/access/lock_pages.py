@@ -79,7 +79,8 @@ async def state(request: Request) -> Response:
             await check_csrf(request, session)
         except Conflict:
             pass  # at work all the same
-        except Refused:
+        except Refused as refused:
+            await trace(request, "refuse", session.actor, rule=refused.rule, outcome="refused")
             return json_response({"state": "forged"}, 403)
     made_in = request.query_params.get("assignment", "")[:64]
     a = session.actor.assignment

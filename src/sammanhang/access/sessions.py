@@ -5,7 +5,7 @@ in. The number changes when somebody logs in and when they choose an assignment 
 OWASP ASVS 7.2.4). A session ends by log-out, without activity, and after some hours whatever happens.
 Before it ends without activity it locks: it then reads nothing and does nothing until the same person has
 logged in anew, and what was sent meanwhile is kept (`kept_forms`). The chosen assignment is looked at again
-whenever its PractitionerRole has changed or run out.
+whenever its PractitionerRole has changed or run out, and whoever is taken out of use is logged out.
 """
 
 from __future__ import annotations
@@ -24,11 +24,14 @@ from sammanhang.fhir.indexing import self_hash
 from sammanhang.kernel.errors import Refused, Unauthenticated
 from sammanhang.kernel.settings import Settings
 from sammanhang.store.database import Database
+from sammanhang.store.trace import Entry, stamp
 from sammanhang.store.types import NUMBER
 
 from .actor import Actor, Assignment
+from .audit import AuditLog
 from .forms import ForgedForm, check_csrf, csrf_token
-from .identity_services import secure, services_of
+from .identity_services import secure, services_of, trace
+from .sessions_person import number_of, still_stands
 from .staff import Held, assignment_of
 
 __all__ = [
@@ -44,6 +47,7 @@ __all__ = [
     "create",
     "csrf_token",
     "current",
+    "ended_by_command",
     "forget_cookie",
     "last_assignment",
     "lock",
@@ -109,6 +113,14 @@ class Asleep:
 
 
 @dataclass(frozen=True, slots=True)
+class ShutOut:
+    """A session (by its id) that has just ended because its person may not be logged in any more."""
+
+    session: str
+    person: str
+
+
+@dataclass(frozen=True, slots=True)
 class Fresh:
     """A session just made or renewed, with the cookie that is not written down anywhere else."""
 
@@ -129,7 +141,7 @@ def cookie_name(settings: Settings) -> str:
 
 
 # current: the session of a cookie until it ends whatever happens, how it is, and whether the chosen
-# assignment is as it was; an open one is marked seen now and then
+# assignment and the person are as they were; an open one is marked seen now and then
 _CURRENT = f"""
 WITH found AS (
     SELECT *, CASE WHEN last_seen <= now() - %(idle)s::interval THEN 'ended'
@@ -148,9 +160,12 @@ SELECT person, kind, name, loa, csrf, assignment, id_token,
        how, auth_time,
        extract(epoch FROM CASE WHEN EXISTS (SELECT FROM touched) THEN now() ELSE last_seen END
            + %(lock)s::interval - now())::int,
-       extract(epoch FROM expires - now())::int
+       extract(epoch FROM expires - now())::int,
+       coalesce(s.version, p.version) = person_version IS TRUE
   FROM found LEFT JOIN store.other r
     ON r.self = found.assignment_self AND r.type = {NUMBER["PractitionerRole"]}
+  LEFT JOIN store.other s ON s.self = found.person_self AND s.type = {NUMBER["Practitioner"]}
+  LEFT JOIN store.patient p ON p.self = found.person_self AND p.type = {NUMBER["Patient"]}
 """
 # create: a session; the one the browser had goes on as this one when it is the same person's, with what is
 # kept for it, and ends when it is another's
@@ -167,10 +182,11 @@ WITH gone AS (
     RETURNING 1
 )
 INSERT INTO access.session (id, person, kind, name, loa, csrf, assignment, assignment_self,
-    assignment_version, assignment_until, id_token, agent, expires, auth_time, issuer, subject, sid)
+    assignment_version, assignment_until, id_token, agent, expires, auth_time, issuer, subject, sid,
+    person_self)
 SELECT %(id)s, %(person)s, %(kind)s, %(name)s, %(loa)s, %(csrf)s, %(assignment)s::jsonb, %(self)s,
     %(version)s, %(until)s, %(id_token)s, %(agent)s, now() + %(life)s::interval, %(at)s, %(issuer)s,
-    %(subject)s, %(sid)s
+    %(subject)s, %(sid)s, %(number)s
  WHERE NOT EXISTS (SELECT FROM renewed)
 """
 _RENEW = """
@@ -204,6 +220,7 @@ async def create(
         "id": _key(cookie),
         "replaces": _key(_cookie(request)),
         "person": actor.id,
+        "number": number_of(actor.id),
         "kind": actor.kind,
         "name": actor.name,
         "loa": actor.loa,
@@ -228,7 +245,7 @@ async def create(
 async def current(request: Request, *, touch: bool = True) -> Session | None:
     """The session of a request, or None: nobody is logged in, the time is out, or it is locked.
 
-    One query, asked once per request. `touch` False is for what a page does by itself (polling): it
+    One query, asked once per request. Who has been taken out of use, or has died, is logged out. `touch` False is for what a page does by itself (polling): it
     does not count as activity. A session whose assignment has ended comes back in state "choose".
     """
     if _HERE not in request.scope:
@@ -237,7 +254,11 @@ async def current(request: Request, *, touch: bool = True) -> Session | None:
         cookie = _cookie(request)
         if cookie:
             found = await _read(services.database, services.settings, _key(cookie), touch)
-            request.scope[_ASLEEP if isinstance(found, Asleep) else _HERE] = found
+            if isinstance(found, ShutOut):
+                details = {"session": found.session, "why": "person not in use"}
+                await trace(request, "logout", found.person, details=details)
+            else:
+                request.scope[_ASLEEP if isinstance(found, Asleep) else _HERE] = found
     known: Session | None = request.scope[_HERE]
     return known
 
@@ -306,6 +327,20 @@ async def logout_everywhere(database: Database, person: str) -> int:
         return cursor.rowcount
 
 
+async def ended_by_command(database: Database, person: str) -> int:
+    """As `logout_everywhere`, by whoever runs the server: with a trace, durable when this returns."""
+    audit = AuditLog(database)
+    audit.start()
+    try:
+        ended = await logout_everywhere(database, person)
+        details = {"sessions": ended, "by": "system:cli"}
+        entry = Entry(at=stamp(datetime.now(UTC)), actor=person, action="logout", details=details)
+        await audit.record(entry)
+    finally:
+        await audit.stop()
+    return ended
+
+
 def forget_cookie(response: Response, settings: Settings) -> None:
     """Takes the session's cookie from the browser."""
     response.delete_cookie(
@@ -342,7 +377,7 @@ async def sweep(database: Database) -> None:
 
 async def _read(
     database: Database, settings: Settings, key: bytes, touch: bool
-) -> Session | Asleep | None:
+) -> Session | Asleep | ShutOut | None:
     values = {
         "id": key,
         "idle": timedelta(minutes=settings.session_idle_minutes),
@@ -356,7 +391,9 @@ async def _read(
         row = await cursor.fetchone()
     if row is None:
         return None
-    person, kind, name, loa, secret, chosen, id_token, unchanged, how, proved, *ends = row
+    person, kind, name, loa, secret, chosen, id_token, unchanged, how, proved, *ends, same = row
+    if not same and not await still_stands(database, key, person):
+        return ShutOut(key.hex()[:16], person)
     actor = Actor(kind, person, name, loa=loa)
     assignment = msgspec.convert(chosen, Assignment) if chosen is not None else None
     if assignment is not None and not unchanged and how == "open":

@@ -49,6 +49,8 @@ _ROLES = (
 )
 # by_self: resources of a type by their numbers
 _BY_SELF = "SELECT id, body FROM store.resource WHERE type = %s AND self = ANY(%s::bigint[])"
+# person: one person, with the version
+_PERSON = "SELECT id, version, body FROM store.resource WHERE type = %s AND self = %s"
 # by_identifier: the people an identifier names
 _BY_TOKEN = "SELECT id, body FROM store.resource WHERE type = %s AND tokens @> %s::bigint[] LIMIT 5"
 
@@ -102,13 +104,24 @@ async def name_of(database: Database, person: str) -> str | None:
 
     A practitioner taken out of use may not, nor a person who has died.
     """
+    found = await standing(database, person)
+    return found[0] if found is not None else None
+
+
+async def standing(database: Database, person: str) -> tuple[str, int] | None:
+    """As `name_of`, with the version of the Practitioner or Patient that says so."""
     kind, _, id = person.partition("/")
     if kind not in _IDENTIFIER or not id:
         return None
-    found = (await resources(database, kind, {id})).get(id)
-    if found is None or found.active is False or (kind == "Patient" and is_dead(found)):
+    async with database.reading(EVERYTHING) as connection:
+        cursor = await connection.execute(_PERSON, (NUMBER[kind], self_hash(kind, id)))
+        row = await cursor.fetchone()
+    if row is None or row[0] != id:
         return None
-    return shown_name(found)
+    found = trusted(row[2], kind)
+    if found.active is False or (kind == "Patient" and is_dead(found)):
+        return None
+    return shown_name(found), row[1]
 
 
 async def person_of_claims(database: Database, claims: dict[str, Any]) -> str | None:

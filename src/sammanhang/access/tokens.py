@@ -258,12 +258,12 @@ async def _actor(database: Database, claims: dict[str, Any], settings: Settings)
 async def _staff(database: Database, claims: dict[str, Any], scopes: frozenset[str]) -> Actor:
     practitioner = claims["sub"].removeprefix("Practitioner/")
     held = await assignment_of(database, practitioner, claims["assignment"])
-    if held is None:
+    name = await name_of(database, claims["sub"])
+    if held is None or name is None:
         raise _invalid()
     return Actor(
-        "staff", claims["sub"], await name_of(database, claims["sub"]) or "", loa=claims["loa"],
-        assignment=held.assignment, scopes=scopes,
-    )  # fmt: skip
+        "staff", claims["sub"], name, loa=claims["loa"], assignment=held.assignment, scopes=scopes
+    )
 
 
 async def _through_app(

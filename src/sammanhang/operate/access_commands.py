@@ -193,6 +193,28 @@ def keys_withdraw(kid: str) -> int:
     return OK
 
 
+@access.command("logout", epilog=EXIT_CODES)
+@click.argument("person")
+def logout(person: str) -> int:
+    """End every session of a person: PERSON is Practitioner/ID or Patient/ID.
+
+    They may log in again; who shall not is taken out of use in the register, which ends their sessions too.
+    The trace tells that it was done.
+
+    \b
+    Example:
+      sammanhang access logout Practitioner/karin-ek
+    """
+    from sammanhang.access.sessions import ended_by_command
+
+    kind, _, id = person.partition("/")
+    if kind not in ("Practitioner", "Patient") or not id:
+        raise click.UsageError("PERSON is Practitioner/ID or Patient/ID.")
+    ended = _on_database(lambda database: ended_by_command(database, person))
+    click.echo(f"{ended} sessions of {person} have ended.")
+    return OK if ended else FAULT
+
+
 @click.group()
 def partners() -> None:
     """Systems that may send people here with a context link (uthopp)."""

@@ -21,6 +21,7 @@ def call(database: str, monkeypatch: pytest.MonkeyPatch, tmp_path: Path, capsys)
     with psycopg.connect(database, autocommit=True) as connection:
         connection.execute("DELETE FROM access.partner")
         connection.execute("DELETE FROM access.signing_key")
+        connection.execute("DELETE FROM access.id_signing_key")
 
     def run(*arguments: str) -> tuple[int, str]:
         code = cli.call(list(arguments))
@@ -30,6 +31,7 @@ def call(database: str, monkeypatch: pytest.MonkeyPatch, tmp_path: Path, capsys)
     return run
 
 
+@pytest.mark.asvs("v5.0.0-11.1.1", "v5.0.0-11.2.2")
 def test_keys_are_listed_rotated_and_withdrawn(call) -> None:
     assert call("keys", "list") == (
         0,
@@ -70,3 +72,27 @@ def test_partners_are_added_listed_and_closed(call, tmp_path: Path) -> None:
         code, said = call("partners", *late)
         assert code == 1 and f"There is no partner {issuer} that is open." in said
     assert call("partners", "add", issuer, "--name", "x", "--keys", "nowhere.json")[0] == 2
+
+
+@pytest.mark.asvs("v5.0.0-7.4.5")
+def test_whoever_runs_the_server_ends_the_sessions_of_one_person(call, database: str) -> None:
+    add = (
+        "INSERT INTO access.session (id, person, kind, name, loa, csrf, expires)"
+        " VALUES (%s, %s, 'staff', 'x', 3, '', now() + interval '1 hour')"
+    )
+    karin, other = "Practitioner/cli-karin", "Practitioner/cli-other"
+    with psycopg.connect(database, autocommit=True) as connection:
+        for id, person in ((b"1", karin), (b"2", karin), (b"3", other)):
+            connection.execute(add, (id, person))
+    assert call("access", "logout", karin) == (0, f"2 sessions of {karin} have ended.\n")
+    assert call("access", "logout", karin)[0] == 1
+    for wrong in ("karin", "Practitioner/", "Organization/x"):
+        assert call("access", "logout", wrong)[0] == 2
+    with psycopg.connect(database, autocommit=True) as connection:
+        left = connection.execute("SELECT person FROM access.session WHERE person LIKE '%cli-%'")
+        assert left.fetchall() == [(other,)]
+        rows = connection.execute(
+            "SELECT convert_from(entries, 'UTF8') FROM audit.block"
+        ).fetchall()
+    traced = [json.loads(x) for (text,) in rows for x in text.splitlines() if karin in x]
+    assert traced[0]["action"] == "logout" and traced[0]["details"]["sessions"] == 2

@@ -41,6 +41,7 @@ async def signed(w: World, kind: str = "logout+jwt", **more: Any) -> str:
     return await keys.sign(w.services.database, claims_of(**more), kind)
 
 
+@pytest.mark.asvs("v5.0.0-10.5.5", "v5.0.0-7.4.1", "v5.0.0-7.6.1")
 async def test_a_person_is_logged_out_of_all_their_windows_and_nobody_else(w: World) -> None:
     here, there, other = w.browser(), w.browser(), w.browser()
     await log_in(here, NINA)
@@ -54,6 +55,7 @@ async def test_a_person_is_logged_out_of_all_their_windows_and_nobody_else(w: Wo
     assert [t["actor"] for t in w.traces("logout")] == [NINA, NINA]
 
 
+@pytest.mark.asvs("v5.0.0-10.5.5")
 async def test_one_log_in_is_ended_by_its_sid(w: World) -> None:
     here, there = w.browser(), w.browser()
     await log_in(here, NINA)
@@ -66,6 +68,7 @@ async def test_one_log_in_is_ended_by_its_sid(w: World) -> None:
     assert await whoami_of(here) is None and await whoami_of(there) is not None
 
 
+@pytest.mark.asvs("v5.0.0-10.5.5", "v5.0.0-2.3.4")
 async def test_a_token_is_taken_once(w: World) -> None:
     browser = w.browser()
     token = await signed(w)
@@ -77,6 +80,7 @@ async def test_a_token_is_taken_once(w: World) -> None:
     assert w.traces("refuse")[-1]["outcome"] == "used before"
 
 
+@pytest.mark.asvs("v5.0.0-10.5.5", "v5.0.0-9.2.1", "v5.0.0-9.2.3")
 @pytest.mark.parametrize(
     ("more", "why"),
     [
@@ -115,6 +119,7 @@ async def test_a_token_that_does_not_hold_ends_nothing(
     assert await whoami_of(browser) is not None
 
 
+@pytest.mark.asvs("v5.0.0-10.5.5", "v5.0.0-9.1.1", "v5.0.0-9.1.2", "v5.0.0-9.2.2")
 async def test_a_forged_token_ends_nothing(w: World) -> None:
     browser = w.browser()
     await log_in(browser, NINA)
@@ -144,6 +149,7 @@ async def test_a_logout_token_logs_nobody_in_and_an_id_token_logs_nobody_out(w: 
     assert "sid" in document["claims_supported"]
 
 
+@pytest.mark.asvs("v5.0.0-7.6.1")
 async def test_logging_out_at_the_provider_ends_the_session_here(w: World) -> None:
     here, there = w.browser(), w.browser()
     await log_in(here, NINA)
@@ -154,6 +160,7 @@ async def test_logging_out_at_the_provider_ends_the_session_here(w: World) -> No
     assert await whoami_of(here) is None and await whoami_of(there) is not None
 
 
+@pytest.mark.asvs("v5.0.0-10.6.2")
 async def test_the_provider_checks_whose_log_out_it_is(w: World) -> None:
     browser = w.browser()
     await log_in(browser, NINA)

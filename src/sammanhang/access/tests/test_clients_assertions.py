@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import gzip
 import secrets
 import time
 from collections.abc import AsyncIterator, Callable
@@ -75,6 +76,7 @@ async def refused(w: World, assertion: str, **form: str) -> None:
     )
 
 
+@pytest.mark.asvs("v5.0.0-10.4.10", "v5.0.0-13.2.1")
 @pytest.mark.parametrize("algorithm", ["ES384", "ES256", "RS384", "PS384"])
 async def test_a_service_proves_itself_with_its_key(w: World, lab: str, algorithm: str) -> None:
     answer = await send(w, signed(lab, algorithm))
@@ -86,6 +88,7 @@ async def test_a_service_proves_itself_with_its_key(w: World, lab: str, algorith
     ).status_code == 200
 
 
+@pytest.mark.asvs("v5.0.0-10.4.10", "v5.0.0-2.3.4")
 async def test_an_assertion_is_good_once_in_every_process(w: World, lab: str) -> None:
     assertion = signed(lab)
     async with world(w.dsn) as other:
@@ -94,6 +97,7 @@ async def test_an_assertion_is_good_once_in_every_process(w: World, lab: str) ->
     await refused(w, assertion)
 
 
+@pytest.mark.asvs("v5.0.0-9.2.1", "v5.0.0-9.2.3")
 @pytest.mark.parametrize(
     "change",
     [
@@ -107,6 +111,7 @@ async def test_every_claim_must_hold(w: World, lab: str, change: dict[str, Any])
     await refused(w, signed(lab, **change))
 
 
+@pytest.mark.asvs("v5.0.0-9.2.1")
 async def test_expired_and_too_long_lived_assertions_are_refused(w: World, lab: str) -> None:
     now = int(time.time())
     await refused(w, signed(lab, exp=now - 60))
@@ -114,6 +119,7 @@ async def test_expired_and_too_long_lived_assertions_are_refused(w: World, lab: 
     assert (await send(w, signed(lab, exp=now + 290))).status_code == 200
 
 
+@pytest.mark.asvs("v5.0.0-9.1.1", "v5.0.0-9.1.2", "v5.0.0-9.1.3", "v5.0.0-9.2.2")
 async def test_the_algorithm_and_the_key_are_ours_to_choose(w: World, lab: str) -> None:
     thief = ECKey.generate_key("P-384", {"kid": "ES384"})
     public = KEYS["RS384"].as_pem(private=False)
@@ -138,6 +144,7 @@ async def test_the_algorithm_and_the_key_are_ours_to_choose(w: World, lab: str) 
         await refused(w, forged)
 
 
+@pytest.mark.asvs("v5.0.0-10.4.10", "v5.0.0-10.4.11")
 async def test_a_client_uses_the_proof_it_is_registered_with(w: World, lab: str) -> None:
     id, secret = register(w.dsn, Registration("Hemlig", ("system/*.rs",), id=None))
     await refused(w, signed(id))
@@ -168,6 +175,7 @@ def elsewhere(monkeypatch: pytest.MonkeyPatch) -> list[Callable[[httpx.Request],
     return answers
 
 
+@pytest.mark.asvs("v5.0.0-11.2.2", "v5.0.0-13.2.4", "v5.0.0-9.1.3")
 async def test_keys_are_fetched_kept_and_fetched_again_for_a_new_one(
     w: World, elsewhere: list[Any], monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -198,12 +206,14 @@ async def test_keys_are_fetched_kept_and_fetched_again_for_a_new_one(
     assert len(asked) == 2
 
 
+@pytest.mark.asvs("v5.0.0-1.3.6", "v5.0.0-15.3.2", "v5.0.0-16.5.3")
 @pytest.mark.parametrize(
     "answer",
     [
         httpx.Response(302, headers={"location": "https://evil.example/jwks"}), httpx.Response(500), httpx.Response(404),
         httpx.Response(200, content=b"{"), httpx.Response(200, json=[]), httpx.Response(200, json={"keys": "x"}),
-        httpx.Response(200, content=b'{"keys":["' + b"x" * 100_000 + b'"]}'), httpx.Response(200, json={"keys": [{"kty": "oct"}]}),
+        httpx.Response(200, content=b'{"keys":["' + b"x" * 100_000 + b'"]}'), httpx.Response(200, content=b'{"keys":["\xff"]}'),
+        httpx.Response(200, headers={"content-encoding": "gzip"}, content=gzip.compress(b" " * 10_000_000)), httpx.Response(200, json={"keys": [{"kty": "oct"}]}),
         httpx.Response(200, json={"keys": [{**KEYS["ES256"].as_dict(private=False), "kid": "ES384"}]}),
     ],
 )  # fmt: skip
@@ -226,3 +236,24 @@ async def test_an_address_that_gives_no_keys_lets_nobody_in(
     id, _ = register(w.dsn, made)
     await refused(w, signed(id))
     assert asked == ["lab.example"]
+
+
+class Trickle(httpx.AsyncByteStream):
+    """An answer that comes a letter at a time, and never ends."""
+
+    async def __aiter__(self) -> AsyncIterator[bytes]:
+        while True:
+            yield b" "
+            await asyncio.sleep(0.01)
+
+
+@pytest.mark.asvs("v5.0.0-1.3.6", "v5.0.0-16.5.2")
+async def test_an_address_that_never_finishes_is_left(
+    w: World, elsewhere: list[Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(assertions, "LONGEST_FETCH_SECONDS", 0.2)
+    elsewhere.append(lambda _: httpx.Response(200, stream=Trickle()))
+    uri = "https://lab.example/jwks3"
+    made = Registration("Fjärran", ("system/Observation.rs",), "private_key_jwt", jwks_uri=uri)
+    id, _ = register(w.dsn, made)
+    await asyncio.wait_for(refused(w, signed(id)), 10)

@@ -46,6 +46,7 @@ def test_what_is_registered_is_kept_in_one_form() -> None:
     )
 
 
+@pytest.mark.asvs("v5.0.0-3.7.2", "v5.0.0-1.2.2")
 @pytest.mark.parametrize(
     ("uri", "fine"),
     [
@@ -100,6 +101,7 @@ USELESS: tuple[Any, ...] = (
 )  # fmt: skip
 
 
+@pytest.mark.asvs("v5.0.0-1.3.6", "v5.0.0-11.6.1", "v5.0.0-2.2.3")
 @pytest.mark.parametrize(
     ("change", "field"),
     [

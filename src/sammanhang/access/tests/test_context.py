@@ -121,6 +121,7 @@ async def test_a_patient_is_opened_in_the_assignment_in_force(w: World) -> None:
     assert answer.headers["location"] == "/patients/idt-svea"
 
 
+@pytest.mark.asvs("v5.0.0-7.6.2")
 async def test_it_logs_nobody_in_but_waits_for_its_person(w: World) -> None:
     browser = w.browser()
     answer = await follow(browser, link())
@@ -137,6 +138,7 @@ async def test_it_logs_nobody_in_but_waits_for_its_person(w: World) -> None:
     assert again.status_code == 403 and "redan använd" in again.text
 
 
+@pytest.mark.asvs("v5.0.0-10.1.2", "v5.0.0-7.6.2")
 async def test_another_person_opens_nothing(w: World) -> None:
     browser = w.browser()
     await log_in(browser, DORIS)
@@ -158,6 +160,7 @@ async def test_another_person_opens_nothing(w: World) -> None:
     assert answer.status_code == 403
 
 
+@pytest.mark.asvs("v5.0.0-3.5.1", "v5.0.0-7.2.4")
 async def test_a_switch_of_assignment_is_asked_about_first(w: World) -> None:
     browser = w.browser()
     await log_in(browser, PIA)
@@ -190,6 +193,7 @@ async def test_the_role_tells_two_assignments_of_a_unit_apart(w: World) -> None:
     assert "Sjuksköterska, Mottagning Björken" in page.text
 
 
+@pytest.mark.asvs("v5.0.0-8.2.1", "v5.0.0-8.3.1")
 async def test_an_assignment_the_person_does_not_have_is_refused_by_r1(w: World) -> None:
     browser = w.browser()
     await log_in(browser, NINA)
@@ -204,6 +208,7 @@ async def test_an_assignment_the_person_does_not_have_is_refused_by_r1(w: World)
     assert answer.headers["location"] == "/patients/idt-svea"
 
 
+@pytest.mark.asvs("v5.0.0-6.8.4")
 async def test_a_lower_log_in_is_sent_for_a_higher(w: World) -> None:
     browser = w.browser()
     await log_in(browser, NINA, level="2")
@@ -229,6 +234,7 @@ async def test_a_patient_who_is_not_here_looks_like_one_who_is_nobodys_business(
         assert unknown not in answer.headers["location"]
 
 
+@pytest.mark.asvs("v5.0.0-2.3.4")
 async def test_a_link_is_used_once_also_by_two_processes_at_once(w: World, database: str) -> None:
     token = link()
     others = [Database(database, readers=1, writers=2) for _ in range(4)]
@@ -252,6 +258,7 @@ async def test_a_link_is_used_once_also_by_two_processes_at_once(w: World, datab
 NOW = int(time.time())
 
 
+@pytest.mark.asvs("v5.0.0-9.2.1", "v5.0.0-9.2.3", "v5.0.0-3.7.2")
 @pytest.mark.parametrize(
     ("more", "why"),
     [
@@ -299,6 +306,7 @@ async def test_a_link_that_does_not_hold_opens_nothing(
     assert "evil" not in answer.text
 
 
+@pytest.mark.asvs("v5.0.0-9.1.1", "v5.0.0-9.1.2", "v5.0.0-9.1.3", "v5.0.0-9.2.2")
 async def test_a_forged_link_opens_nothing_and_uses_nothing_up(w: World) -> None:
     browser = w.browser()
     await log_in(browser, NINA)
@@ -340,6 +348,7 @@ async def test_no_strange_form_breaks_it(w: World) -> None:
         assert (await browser.get(f"/context/{name}")).status_code in (403, 404)
 
 
+@pytest.mark.asvs("v5.0.0-9.1.3", "v5.0.0-11.2.2")
 async def test_a_closed_partner_is_nobody(w: World, database: str) -> None:
     browser = w.browser()
     await log_in(browser, NINA)
@@ -355,6 +364,7 @@ async def test_a_closed_partner_is_nobody(w: World, database: str) -> None:
     assert row.closed is not None and row.kids == ("k3",)
 
 
+@pytest.mark.asvs("v5.0.0-11.6.1")
 def test_only_public_keys_that_hold_are_registered() -> None:
     public = KEY.as_dict(private=False)
     with warnings.catch_warnings():

@@ -290,6 +290,51 @@ async def test_an_assignment_that_ends_ends_in_the_session_too(w: World) -> None
         )
 
 
+@pytest.mark.asvs("v5.0.0-7.4.2", "v5.0.0-7.4.1")
+@pytest.mark.parametrize(
+    ("person", "table", "said"),
+    [
+        ("Practitioner/idt-moa", "other", ',"active":false'),
+        ("Practitioner/idt-doris", "other", ',"active":false'),
+        (SVEA, "patient", ',"deceasedDateTime":"2026-01-01"'),
+        (SVEA, "patient", ',"active":false'),
+    ],
+)
+async def test_who_is_taken_out_of_use_or_has_died_is_out_at_the_next_click(
+    w: World, person: str, table: str, said: str
+) -> None:
+    w.execute("DELETE FROM access.session")
+    here, there, other = w.browser(), w.browser(), w.browser()
+    for browser in (here, there):
+        await log_in(browser, person)
+        assert (await whoami_of(browser))["id"] == person
+    await log_in(other, NINA)
+    id = person.partition("/")[2]
+    change = f"UPDATE store.{table} SET version = version + 1, body = convert_to(%s, 'UTF8') WHERE id = %s"
+    ((body,),) = w.execute(
+        f"SELECT convert_from(body, 'UTF8') FROM store.{table} WHERE id = %s", id
+    )
+    try:
+        # What else is changed of a person ends nothing.
+        w.execute(change, body.replace(id, id, 1), id)
+        assert (await whoami_of(here))["id"] == person
+        w.execute("UPDATE access.session SET locked = now() WHERE person = %s AND id IN"
+                  " (SELECT id FROM access.session WHERE person = %s LIMIT 1)", person, person)  # fmt: skip
+        w.execute(change, body.removesuffix("}") + said + "}", id)
+        for browser in (here, there):
+            assert await whoami_of(browser) is None
+            answer = await browser.get("/locked")
+            assert answer.headers["location"].startswith("/login?")
+        assert w.execute("SELECT count(*) FROM access.session WHERE person = %s", person) == [(0,)]
+        ended = [t for t in w.traces("logout") if t["actor"] == person]
+        assert [t["details"]["why"] for t in ended] == ["person not in use"] * 2
+        assert (await whoami_of(other))["id"] == NINA
+    finally:
+        w.execute(change, body, id)
+    await log_in(here, person)
+    assert (await whoami_of(here))["id"] == person
+
+
 EVIL = [
     "https://evil.example", "//evil.example", "/\\evil.example", "\\\\evil.example",
     "/\t/evil.example", "/%0d%0aSet-Cookie: x=1\r\n", "javascript:alert(1)", "evil", "",

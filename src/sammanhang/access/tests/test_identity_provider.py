@@ -233,6 +233,7 @@ async def test_metadata_that_leads_astray_is_refused(
     assert (await w.browser().get("/login")).status_code == 503
 
 
+@pytest.mark.asvs("v5.0.0-6.8.4")
 async def test_a_fresh_log_in_must_say_when_it_was_made(w: World, outside: Outside) -> None:
     browser, _ = await callback(w, outside)
     for said, status in ((None, 400), (int(time.time()) - 3600, 400), (int(time.time()), 303)):
@@ -246,6 +247,7 @@ async def test_a_fresh_log_in_must_say_when_it_was_made(w: World, outside: Outsi
     assert w.traces("login")[-2]["outcome"] == "not a log-in made now"
 
 
+@pytest.mark.asvs("v5.0.0-10.5.5", "v5.0.0-7.6.1")
 async def test_an_outside_provider_ends_its_own_sessions(w: World, outside: Outside) -> None:
     outside.claims = {"sid": "s-1"}
     browser, _ = await callback(w, outside)

@@ -369,7 +369,7 @@ async def test_memory_of_tokens_is_bounded(w: World, monkeypatch: pytest.MonkeyP
     assert len(tokens._remembered[w.services.database]) == 3
 
 
-@pytest.mark.asvs("v5.0.0-10.3.2", "v5.0.0-10.3.3")
+@pytest.mark.asvs("v5.0.0-10.3.2", "v5.0.0-10.3.3", "v5.0.0-7.4.2")
 async def test_a_staff_token_acts_in_one_assignment(
     w: World, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -397,6 +397,8 @@ async def test_a_staff_token_acts_in_one_assignment(
         await refuses(w, token)
     finally:
         w.execute(swap, '"active":false', '"active":true')
+    # Who is out of use does not act, whatever the assignment.
+    await refuses(w, await issue_staff_token(database, "idt-lars", "idt-lars-1", 3, here))
 
 
 async def test_the_smart_document_says_what_exists(w: World) -> None:

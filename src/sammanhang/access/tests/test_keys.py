@@ -26,6 +26,7 @@ async def w(database: str) -> AsyncIterator[World]:
         keys.keys_of(made.services.database).forget()
 
 
+@pytest.mark.asvs("v5.0.0-11.1.1", "v5.0.0-11.2.2")
 async def test_an_old_key_gives_way_and_still_verifies(w: World) -> None:
     database = w.services.database
     first = await keys.rotate_when_old(database, 30)
@@ -39,6 +40,7 @@ async def test_an_old_key_gives_way_and_still_verifies(w: World) -> None:
     assert [k.kid for k in await keys.listed(database) if k.algorithm == "ES256"] == [second, first]
 
 
+@pytest.mark.asvs("v5.0.0-11.1.1", "v5.0.0-2.3.4")
 async def test_processes_that_look_at_the_same_moment_make_one_key(w: World) -> None:
     others = [Database(w.dsn, readers=1, writers=2) for _ in range(4)]
     for other in others:
@@ -56,6 +58,7 @@ async def test_processes_that_look_at_the_same_moment_make_one_key(w: World) -> 
             await other.close()
 
 
+@pytest.mark.asvs("v5.0.0-11.1.1")
 async def test_the_task_of_a_process_looks_at_once(w: World) -> None:
     task = asyncio.create_task(keys.keep_rotating(w.services.database, 30))
     try:
@@ -70,6 +73,7 @@ async def test_the_task_of_a_process_looks_at_once(w: World) -> None:
             await task
 
 
+@pytest.mark.asvs("v5.0.0-11.1.1", "v5.0.0-11.2.2")
 async def test_a_withdrawn_key_is_believed_no_more_and_another_signs(w: World) -> None:
     database = w.services.database
     kid = await keys.rotate(database)

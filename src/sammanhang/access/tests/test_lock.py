@@ -45,6 +45,7 @@ async def unlock(
     return await browser.get(await choose_person(browser, asked, person, **more))
 
 
+@pytest.mark.asvs("v5.0.0-7.3.1")
 async def test_a_screen_nobody_touches_locks_and_reads_nothing(w: World) -> None:
     browser = w.browser()
     await log_in(browser, NINA)
@@ -61,6 +62,7 @@ async def test_a_screen_nobody_touches_locks_and_reads_nothing(w: World) -> None
     assert await whoami_of(browser) is None
 
 
+@pytest.mark.asvs("v5.0.0-3.5.1")
 async def test_it_locks_by_hand_in_every_window_at_once(w: World) -> None:
     browser = w.browser()
     await log_in(browser, NINA)
@@ -78,6 +80,7 @@ async def test_it_locks_by_hand_in_every_window_at_once(w: World) -> None:
     assert await whoami_of(browser) is None
 
 
+@pytest.mark.asvs("v5.0.0-7.2.4", "v5.0.0-7.4.1")
 async def test_its_own_person_goes_on_where_they_were(w: World) -> None:
     browser = w.browser()
     await log_in(browser, DORIS)
@@ -123,6 +126,7 @@ async def test_another_person_gets_their_own_session_and_not_the_page(w: World) 
     assert w.execute("SELECT person FROM access.session") == [(NINA,)]
 
 
+@pytest.mark.asvs("v5.0.0-6.8.4")
 async def test_a_lower_log_in_does_not_unlock(w: World) -> None:
     browser = w.browser()
     await log_in(browser, NINA)
@@ -134,6 +138,7 @@ async def test_a_lower_log_in_does_not_unlock(w: World) -> None:
     assert (await whoami_of(browser))["loa"] == 3
 
 
+@pytest.mark.asvs("v5.0.0-7.4.1")
 async def test_one_can_log_out_of_a_locked_screen(w: World) -> None:
     browser = w.browser()
     await log_in(browser, NINA)
@@ -145,6 +150,7 @@ async def test_one_can_log_out_of_a_locked_screen(w: World) -> None:
     assert (await browser.get("/locked")).headers["location"] == "/login?next=%2F"
 
 
+@pytest.mark.asvs("v5.0.0-7.3.1", "v5.0.0-3.5.1")
 async def test_asking_how_the_session_is_keeps_nothing_alive(w: World) -> None:
     browser = w.browser()
     await log_in(browser, NINA)
@@ -175,6 +181,7 @@ async def test_a_resident_is_locked_out_too(w: World) -> None:
     assert (await whoami_of(browser))["id"] == SVEA
 
 
+@pytest.mark.asvs("v5.0.0-3.7.2")
 async def test_what_is_not_locked_is_not_unlocked(w: World) -> None:
     browser = w.browser()
     await log_in(browser, NINA)

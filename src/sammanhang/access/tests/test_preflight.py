@@ -161,6 +161,7 @@ def test_who_is_well_sees_their_unit(wrong: str) -> None:
     assert soon.until is not None and not people["ends-soon"].faulty
 
 
+@pytest.mark.asvs("v5.0.0-8.1.1")
 def test_who_gets_in_is_who_the_log_in_lets_in(wrong: str) -> None:
     shut_out = {id for id, p in run(wrong).items() if not p.gets_in}
     assert shut_out == {

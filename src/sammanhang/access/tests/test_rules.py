@@ -132,6 +132,7 @@ def test_the_system_sees_everything() -> None:
     assert decide(SYSTEM, facts()).everything
 
 
+@pytest.mark.asvs("v5.0.0-8.1.1")
 def test_the_page_of_rules_is_current() -> None:
     assert TARGET.read_text("utf-8") == markdown(), "run: python -m sammanhang.access.reference"
 

@@ -40,6 +40,7 @@ async def raw(w: World, cookies: str) -> object:
         return (await browser.get("/whoami", headers={"cookie": cookies})).json()
 
 
+@pytest.mark.asvs("v5.0.0-7.2.4")
 async def test_every_log_in_and_every_switch_has_a_cookie_of_its_own(w: World) -> None:
     browser, seen = w.browser(), set()
     await log_in(browser, DORIS)
@@ -55,6 +56,7 @@ async def test_every_log_in_and_every_switch_has_a_cookie_of_its_own(w: World) -
     assert alive == [browser.cookies["sammanhang"]]
 
 
+@pytest.mark.asvs("v5.0.0-7.2.4")
 async def test_a_session_number_of_somebody_elses_making_is_none(w: World) -> None:
     for planted in ("x", "a" * 43, "a" * 5000, "'; DROP TABLE access.session; --", "å", ""):
         browser = w.browser()
@@ -66,6 +68,7 @@ async def test_a_session_number_of_somebody_elses_making_is_none(w: World) -> No
         assert any(value and len(value) == 43 and value != planted for value in values)
 
 
+@pytest.mark.asvs("v5.0.0-3.3.3")
 async def test_a_second_cookie_of_the_same_name_takes_nobody_over(w: World) -> None:
     """Cookie tossing: a neighbouring host plants its own session's cookie beside the victim's."""
     victim, attacker = w.browser(), w.browser()
@@ -81,6 +84,7 @@ async def test_a_second_cookie_of_the_same_name_takes_nobody_over(w: World) -> N
     assert await raw(w, f"sammanhang={mine}; sammanhang={mine}") is not None
 
 
+@pytest.mark.asvs("v5.0.0-3.3.3")
 async def test_with_https_only_the_host_bound_cookie_counts(database: str) -> None:
     base = "https://sammanhang.example"
     async with world(database, base_url=base) as w:
@@ -95,6 +99,7 @@ async def test_with_https_only_the_host_bound_cookie_counts(database: str) -> No
         assert await raw(w, f"__Host-sammanhang={cookie}; sammanhang=planted") is not None
 
 
+@pytest.mark.asvs("v5.0.0-16.2.5", "v5.0.0-14.2.4")
 async def test_the_cookie_stands_in_no_log_and_no_trace(
     w: World, caplog: pytest.LogCaptureFixture
 ) -> None:
@@ -113,6 +118,7 @@ async def test_the_cookie_stands_in_no_log_and_no_trace(
     await browser.post("/logout", data={"csrf": csrf_of(page.text)})
 
 
+@pytest.mark.asvs("v5.0.0-7.3.2", "v5.0.0-7.4.1")
 async def test_a_copied_cookie_dies_with_the_absolute_end(w: World) -> None:
     browser = w.browser()
     await log_in(browser, NINA)
@@ -127,6 +133,7 @@ async def test_a_copied_cookie_dies_with_the_absolute_end(w: World) -> None:
     assert (await browser.get("/locked")).headers["location"].startswith("/login")
 
 
+@pytest.mark.asvs("v5.0.0-3.5.1")
 async def test_sessions_at_the_same_time_are_each_their_own(w: World) -> None:
     here, there = w.browser(), w.browser()
     for browser, assignment in ((here, "idt-doris-1"), (there, "idt-doris-2")):
@@ -141,6 +148,7 @@ async def test_sessions_at_the_same_time_are_each_their_own(w: World) -> None:
     assert await whoami_of(here) is None and await whoami_of(there) is None
 
 
+@pytest.mark.asvs("v5.0.0-6.8.4", "v5.0.0-7.2.4")
 async def test_a_lower_log_in_takes_the_higher_level_away(w: World) -> None:
     """Nobody keeps level 3 by logging in at level 2 in the same browser."""
     browser = w.browser()
@@ -153,6 +161,7 @@ async def test_a_lower_log_in_takes_the_higher_level_away(w: World) -> None:
     assert await raw(w, f"sammanhang={high}") is None
 
 
+@pytest.mark.asvs("v5.0.0-3.5.1")
 async def test_a_form_made_in_another_assignment_is_refused_everywhere(w: World) -> None:
     browser = w.browser()
     await log_in(browser, DORIS)

@@ -25,6 +25,7 @@ async def w(database: str) -> AsyncIterator[World]:
         yield made
 
 
+@pytest.mark.asvs("v5.0.0-6.8.4", "v5.0.0-6.3.3", "v5.0.0-7.2.4")
 async def test_a_higher_level_is_asked_for_and_leads_back_to_the_page(w: World) -> None:
     browser = w.browser()
     await log_in(browser, NINA, level="2")
@@ -41,6 +42,7 @@ async def test_a_higher_level_is_asked_for_and_leads_back_to_the_page(w: World) 
     assert answer.headers["location"] == "/start"
 
 
+@pytest.mark.asvs("v5.0.0-6.8.4", "v5.0.0-6.3.3")
 async def test_a_level_below_what_was_asked_for_is_told_and_does_not_go_round(w: World) -> None:
     browser = w.browser()
     await log_in(browser, NINA, level="2")
@@ -72,6 +74,7 @@ async def test_a_fresh_log_in_is_asked_for_also_of_who_is_logged_in(w: World) ->
     assert browser.cookies["sammanhang"] != before
 
 
+@pytest.mark.asvs("v5.0.0-6.8.4")
 async def test_a_log_in_that_is_not_made_now_is_refused_when_one_was_asked_for(w: World) -> None:
     browser = w.browser()
     await log_in(browser, NINA)

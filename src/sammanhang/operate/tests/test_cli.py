@@ -37,6 +37,7 @@ def clean_environment(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
 
 def test_the_commands_are_the_documented_ones() -> None:
     assert sorted(name for name, _ in ALL) == [
+        "access logout",
         "access preflight",
         "access preview",
         "access review",

@@ -102,6 +102,7 @@ async def known(fhir: Api) -> Api:
 LABS = ["lab-1", "lab-2", "lab-3"]
 
 
+@pytest.mark.asvs("v5.0.0-10.3.2")
 @pytest.mark.parametrize("who", ["lab-service", "lab-of-region", "lab-app", "lab-of-ann"])
 async def test_a_restriction_holds_on_every_way_to_read(known: Api, who: str) -> None:
     app = known.as_(who)
@@ -176,6 +177,7 @@ async def test_two_scopes_of_a_type_add_up(known: Api) -> None:
     assert (await app.post("Observation", new)).status == 201
 
 
+@pytest.mark.asvs("v5.0.0-10.3.2")
 @pytest.mark.parametrize("who", ["lab-service", "lab-of-region", "lab-app", "lab-of-ann"])
 async def test_what_is_written_meets_the_restriction_before_and_after(known: Api, who: str) -> None:
     app = known.as_(who)
@@ -212,6 +214,7 @@ async def test_what_is_written_meets_the_restriction_before_and_after(known: Api
     assert (await app.delete(f"Observation/{id}")).status == 204
 
 
+@pytest.mark.asvs("v5.0.0-10.3.2")
 async def test_a_patients_scopes_stay_in_that_patients_record(known: Api) -> None:
     app = known.as_("ann-app")
     assert (await known.as_("all-app").get("Observation/bo-lab")).status == 200
@@ -275,6 +278,7 @@ async def test_scopes_of_one_kind_say_nothing_of_another(known: Api) -> None:
     assert (await app.get(f"Patient?_id={BO}&_revinclude=Observation:subject")).included == []
 
 
+@pytest.mark.asvs("v5.0.0-10.3.2")
 @pytest.mark.parametrize("who", ["system-in-app", "user-in-client", "no-patient"])
 async def test_scopes_that_do_not_belong_to_who_asks_are_worth_nothing(
     known: Api, who: str
@@ -289,6 +293,7 @@ async def test_scopes_that_do_not_belong_to_who_asks_are_worth_nothing(
         assert (await known.as_(who).get(path)).status == 403, path
 
 
+@pytest.mark.asvs("v5.0.0-10.3.2", "v5.0.0-8.3.1")
 async def test_the_law_decides_first(known: Api) -> None:
     resident = known.as_("ann-parent")
     assert (await resident.get("Observation/lab-1")).status == 200

@@ -88,7 +88,7 @@ async def test_every_form_without_its_token_is_refused_and_traced(as_, town, pat
         there, content=b'{"csrf": 1}', headers={"content-type": "text/plain"}
     )
     assert plain.status_code == 403
-    if path in PAGES | {"/login/assignment", "/logout"}:
+    if path in PAGES | {"/login/assignment", "/logout", "/lock", "/session"}:
         refusals = traced(town)[before:]
         assert len(refusals) >= 6 and all(x.get("rule") == "CSRF" for x in refusals)
 

@@ -22,6 +22,7 @@ from .smart import BACK, LAUNCH, App, approved, decide, form_of, query_of, regis
 SVEA = "svea-andersson"
 
 
+@pytest.mark.asvs("v5.0.0-10.7.1", "v5.0.0-10.7.2")
 async def test_a_nurse_is_told_what_the_app_wants_before_anything_is_given(amira, app):
     page = await amira.get(
         app.address(
@@ -47,6 +48,7 @@ async def test_a_nurse_is_told_what_the_app_wants_before_anything_is_given(amira
     assert "frame-ancestors 'none'" in policy and "form-action 'self' https:" in policy
 
 
+@pytest.mark.asvs("v5.0.0-9.2.4", "v5.0.0-10.3.2")
 async def test_yes_gives_a_code_and_the_code_gives_tokens_with_the_patient(amira, app):
     got = await tokens(
         amira,
@@ -67,6 +69,7 @@ async def test_yes_gives_a_code_and_the_code_gives_tokens_with_the_patient(amira
     assert (await app.get(f"Patient/{SVEA}", got["access_token"])).status_code == 403
 
 
+@pytest.mark.asvs("v5.0.0-10.7.1")
 async def test_no_tells_the_app_and_gives_nothing(amira, app):
     page = await amira.get(app.address("user/Patient.rs"))
     said = query_of(await decide(amira, page, "decline"))
@@ -94,6 +97,7 @@ async def test_who_is_not_logged_in_logs_in_first_and_comes_back(browser, app):
     ).status_code == 303
 
 
+@pytest.mark.asvs("v5.0.0-8.2.2")
 async def test_a_resident_gets_herself_and_a_father_chooses_his_child(as_, app):
     svea = await as_("Svea Andersson", kind="resident")
     got = await tokens(svea, app, "launch/patient patient/*.rs offline_access")
@@ -115,6 +119,7 @@ async def test_a_resident_gets_herself_and_a_father_chooses_his_child(as_, app):
     assert refused.status_code == 403 and "R22" in refused.text
 
 
+@pytest.mark.asvs("v5.0.0-8.2.2")
 async def test_a_patient_the_nurse_may_not_open_is_refused_with_the_rule(amira, app):
     page = await amira.get(app.address("launch/patient patient/*.rs", q="greta lindgren"))
     chosen = {"decision": "patient", "patient": "greta-lindgren"}
@@ -220,6 +225,7 @@ async def test_the_visit_that_is_open_at_the_unit_comes_along(amira, app, town):
     assert (got["patient"], got["encounter"]) == (SVEA, "open-here")
 
 
+@pytest.mark.asvs("v5.0.0-8.2.1")
 async def test_only_who_is_offered_the_app_may_let_it_in(as_, browser):
     doctors = await registered(browser, name="Bara läkare", offered=("staff",), roles=("lakare",))
     amira = await as_("Amira Haddad", "Centrum")
@@ -249,6 +255,7 @@ async def start(amira, app: App, chart: httpx.Response) -> str:
 # What is asked wrongly
 
 
+@pytest.mark.asvs("v5.0.0-10.4.1", "v5.0.0-3.7.2")
 @pytest.mark.parametrize(
     "change",
     [
@@ -269,6 +276,7 @@ async def test_nobody_is_sent_to_an_address_that_is_not_registered(amira, app, c
     assert "location" not in answer.headers and "Länken hit är inte rätt" in answer.text
 
 
+@pytest.mark.asvs("v5.0.0-10.4.1", "v5.0.0-15.3.7")
 async def test_a_repeated_client_or_address_leads_nowhere(amira, app):
     for more in ("&client_id=demo", "&redirect_uri=https://evil.example/", f"&redirect_uri={BACK}"):
         answer = await amira.client.get(
@@ -277,6 +285,7 @@ async def test_a_repeated_client_or_address_leads_nowhere(amira, app):
         assert answer.status_code == 400
 
 
+@pytest.mark.asvs("v5.0.0-10.4.6", "v5.0.0-10.4.4", "v5.0.0-10.6.1", "v5.0.0-10.7.1")
 @pytest.mark.parametrize(
     ("change", "error"),
     [
@@ -306,6 +315,7 @@ async def test_a_fault_is_told_to_the_app_with_its_state(amira, app, change, err
         assert said["state"] == "state-1"
 
 
+@pytest.mark.asvs("v5.0.0-15.3.7")
 async def test_a_repeated_parameter_is_a_fault(amira, app):
     for name in ("scope", "state", "aud", "code_challenge", "launch"):
         where = app.address("user/Patient.rs") + f"&{name}=x&{name}=y"
@@ -315,6 +325,7 @@ async def test_a_repeated_parameter_is_a_fault(amira, app):
         )
 
 
+@pytest.mark.asvs("v5.0.0-10.4.11")
 async def test_an_app_asks_for_no_more_than_it_is_registered_for(amira, browser):
     modest = await registered(
         browser,
@@ -337,6 +348,7 @@ async def test_an_app_asks_for_no_more_than_it_is_registered_for(amira, browser)
         ).status_code == 200, scope
 
 
+@pytest.mark.asvs("v5.0.0-10.7.1", "v5.0.0-3.5.1")
 async def test_yes_is_said_on_our_page_only(amira, app):
     page = await amira.get(app.address("user/Patient.rs"))
     form = form_of(page)
@@ -349,6 +361,7 @@ async def test_yes_is_said_on_our_page_only(amira, app):
     assert answer.status_code == 403
 
 
+@pytest.mark.asvs("v5.0.0-10.4.1", "v5.0.0-10.7.1", "v5.0.0-2.2.3")
 async def test_the_answer_is_checked_like_the_question(amira, app):
     page = await amira.get(app.address("user/Patient.rs"))
     form = form_of(page)

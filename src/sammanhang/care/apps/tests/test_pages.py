@@ -13,6 +13,7 @@ from .test_tokens import works
 SVEA = "svea-andersson"
 
 
+@pytest.mark.asvs("v5.0.0-10.7.3", "v5.0.0-10.4.9")
 async def test_a_nurse_sees_what_she_let_in_and_shuts_it_out_in_one_click(amira, app):
     assert "Ingen app har tillgång just nu" in (await amira.get("/apps")).text
     first = await tokens(
@@ -38,6 +39,7 @@ async def test_a_nurse_sees_what_she_let_in_and_shuts_it_out_in_one_click(amira,
     assert "Åtkomsten är borttagen" not in page.text
 
 
+@pytest.mark.asvs("v5.0.0-10.7.3", "v5.0.0-10.4.9", "v5.0.0-8.2.2")
 async def test_a_resident_does_the_same_and_nobody_elses_is_touched(as_, browser, app):
     amira = await as_("Amira Haddad", "Centrum")
     hers = await tokens(amira, app, "user/*.rs offline_access")
@@ -118,6 +120,7 @@ async def test_grants_are_counted_staff_named_and_residents_not(as_, browser, ap
     assert not await works(app, got["access_token"])
 
 
+@pytest.mark.asvs("v5.0.0-8.2.1")
 async def test_nobody_else_administers(as_, browser, app):
     for name, unit in (("Amira Haddad", "Centrum"), ("Annika Sjöberg", "")):
         person = await as_(name, unit)

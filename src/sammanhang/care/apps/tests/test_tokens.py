@@ -14,6 +14,7 @@ import pytest
 from sammanhang.access import tokens as access_tokens
 from sammanhang.access.clients import close_client
 from sammanhang.access.grants import end_of_client
+from sammanhang.kernel.content import content
 from sammanhang.web import testing
 
 from .smart import BACK, approved, decide, form_of, registered, tokens
@@ -45,6 +46,7 @@ def later(monkeypatch):
     return pass_
 
 
+@pytest.mark.asvs("v5.0.0-10.4.2")
 async def test_a_code_is_good_once_and_twice_ends_what_it_gave(amira, app):
     code = await approved(amira, app, "user/*.rs online_access")
     first = (await app.redeem(code)).json()
@@ -55,6 +57,7 @@ async def test_a_code_is_good_once_and_twice_ends_what_it_gave(amira, app):
     assert (await app.refresh(first["refresh_token"])).json()["error"] == "invalid_grant"
 
 
+@pytest.mark.asvs("v5.0.0-10.4.6", "v5.0.0-10.4.2")
 @pytest.mark.parametrize(
     "change",
     [
@@ -70,6 +73,7 @@ async def test_a_code_opens_nothing_without_all_that_belongs_to_it(amira, app, c
         assert (await app.redeem(code)).json()["error"] == "invalid_grant"
 
 
+@pytest.mark.asvs("v5.0.0-10.4.3")
 async def test_a_code_is_good_for_a_minute_and_for_its_own_app(amira, app, browser):
     other = await registered(browser, name="En annan")
     code = await approved(amira, app, "user/*.rs")
@@ -83,6 +87,7 @@ async def test_a_code_is_good_for_a_minute_and_for_its_own_app(amira, app, brows
     assert (await app.redeem(code)).json()["error"] == "invalid_grant"
 
 
+@pytest.mark.asvs("v5.0.0-10.4.5")
 async def test_a_refresh_token_is_new_each_time_and_an_old_one_ends_them_all(amira, app):
     first = await tokens(amira, app, "user/*.rs openid offline_access")
     second = (await app.refresh(first["refresh_token"])).json()
@@ -93,12 +98,35 @@ async def test_a_refresh_token_is_new_each_time_and_an_old_one_ends_them_all(ami
     assert not await works(app, second["access_token"])
 
 
+@pytest.mark.asvs("v5.0.0-10.4.8")
+async def test_renewing_makes_nothing_last_longer(amira, app):
+    token = (await tokens(amira, app, "user/*.rs offline_access"))["refresh_token"]
+    ends = (
+        "SELECT g.until, array_agg(DISTINCT r.expires), extract(days FROM g.until - g.granted)::int"
+        " FROM access.app_grant g JOIN access.app_refresh r ON r.grant_id = g.id WHERE g.client = %s GROUP BY g.id"
+    )
+    for _ in range(3):
+        token = (await app.refresh(token)).json()["refresh_token"]
+    dsn = amira.services.database.dsn
+    with psycopg.connect(dsn, autocommit=True) as connection:
+        ((until, expires, days),) = connection.execute(ends, (app.id,)).fetchall()
+        assert expires == [until] and days == content("rules/apps")["offline_days"]["staff"]
+        connection.execute(
+            "UPDATE access.app_refresh SET expires = now() WHERE grant_id IN"
+            " (SELECT id FROM access.app_grant WHERE client = %s)",
+            (app.id,),
+        )
+    assert (await app.refresh(token)).json()["error"] == "invalid_grant"
+
+
+@pytest.mark.asvs("v5.0.0-10.4.5", "v5.0.0-2.3.4")
 async def test_two_who_refresh_at_once_do_not_both_get_tokens(amira, app):
     first = await tokens(amira, app, "user/*.rs offline_access")
     answers = await asyncio.gather(*(app.refresh(first["refresh_token"]) for _ in range(4)))
     assert sum(a.status_code == 200 for a in answers) <= 1
 
 
+@pytest.mark.asvs("v5.0.0-10.4.11", "v5.0.0-10.3.2")
 async def test_a_refresh_asks_for_fewer_scopes_and_never_for_more(amira, app):
     got = await tokens(amira, app, "user/Observation.rs user/Condition.rs offline_access")
     for scope in (
@@ -119,6 +147,7 @@ async def test_a_refresh_asks_for_fewer_scopes_and_never_for_more(amira, app):
     assert whole["scope"] == "user/Observation.rs user/Condition.rs offline_access"
 
 
+@pytest.mark.asvs("v5.0.0-10.4.5")
 async def test_another_apps_refresh_token_is_nothing_and_stays_whole(amira, app, browser):
     other = await registered(browser, name="En annan")
     got = await tokens(amira, app, "user/*.rs offline_access")
@@ -126,6 +155,7 @@ async def test_another_apps_refresh_token_is_nothing_and_stays_whole(amira, app,
     assert (await app.refresh(got["refresh_token"])).status_code == 200
 
 
+@pytest.mark.asvs("v5.0.0-7.4.1")
 async def test_online_ends_with_the_session_and_offline_goes_on(amira, app, later, sessions_end):
     online = await tokens(amira, app, "user/*.rs online_access")
     brief = await tokens(amira, app, "user/*.rs")
@@ -162,6 +192,7 @@ async def test_another_assignment_in_the_session_ends_what_the_first_gave(
     assert not await works(app, got["access_token"])
 
 
+@pytest.mark.asvs("v5.0.0-7.4.2")
 async def test_an_ended_assignment_ends_the_app_also_offline(amira, app, later):
     got = await tokens(amira, app, "user/*.rs offline_access")
     dsn = amira.services.database.dsn
@@ -179,6 +210,7 @@ async def test_an_ended_assignment_ends_the_app_also_offline(amira, app, later):
             connection.execute(swap, ('"active":false', '"active":true'))
 
 
+@pytest.mark.asvs("v5.0.0-10.4.10")
 async def test_a_closed_app_is_dead_within_half_a_minute(amira, app, later):
     got = await tokens(amira, app, "user/*.rs offline_access")
     assert await works(app, got["access_token"])
@@ -213,6 +245,7 @@ async def test_the_app_itself_takes_its_tokens_back(amira, app, browser):
     assert (await app.post("revoke", {})).json()["error"] == "invalid_request"
 
 
+@pytest.mark.asvs("v5.0.0-10.4.10")
 async def test_a_confidential_app_learns_what_its_own_tokens_are_worth(amira, browser):
     app = await registered(browser, method="client_secret")
     other = await registered(browser, method="client_secret")
@@ -239,6 +272,7 @@ async def test_a_confidential_app_learns_what_its_own_tokens_are_worth(amira, br
     }
 
 
+@pytest.mark.asvs("v5.0.0-10.4.10", "v5.0.0-10.4.4")
 async def test_an_app_proves_itself_as_it_is_registered_and_in_one_way(amira, browser):
     app = await registered(browser, method="client_secret")
     public = await registered(browser)
@@ -268,6 +302,7 @@ async def test_an_app_proves_itself_as_it_is_registered_and_in_one_way(amira, br
     assert answer.json()["error"] == "unauthorized_client"
 
 
+@pytest.mark.asvs("v5.0.0-10.3.3", "v5.0.0-16.2.1")
 async def test_an_app_acts_as_the_person_and_the_trace_says_through_what(as_, amira, app):
     got = await tokens(amira, app, "launch/patient patient/*.rs", SVEA)
     assert (
@@ -287,6 +322,7 @@ async def test_an_app_acts_as_the_person_and_the_trace_says_through_what(as_, am
     assert "via Tillväxtkurvan" in log.text and "gav en app tillgång till din journal" in log.text
 
 
+@pytest.mark.asvs("v5.0.0-16.2.5", "v5.0.0-14.2.4", "v5.0.0-13.3.2")
 async def test_nothing_secret_is_ever_written_down(amira, browser, caplog):
     app = await registered(browser, method="client_secret")
     code = await approved(amira, app, "user/*.rs openid offline_access")
@@ -325,6 +361,7 @@ async def test_nothing_secret_is_ever_written_down(amira, browser, caplog):
         assert word and word not in text and quote(word) not in text
 
 
+@pytest.mark.asvs("v5.0.0-3.4.2")
 async def test_only_pages_of_registered_origins_read_answers(amira, app):
     got = await tokens(amira, app, "user/*.rs")
     for path in (
@@ -387,6 +424,7 @@ async def test_what_is_said_of_the_server_is_so(amira, app):
     assert access_tokens.LIFE_SECONDS <= 3600
 
 
+@pytest.mark.asvs("v5.0.0-15.3.7", "v5.0.0-2.2.1")
 @pytest.mark.parametrize(
     "body",
     [b"", b"grant_type=authorization_code&grant_type=refresh_token", b"\xff", b"a=" + b"x" * 20000],
