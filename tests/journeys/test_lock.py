@@ -152,6 +152,7 @@ def test_another_tabs_switch_is_told_and_takes_two_clicks(nurse):
     other.keyboard.press("u")
     other.wait_for_url(re.compile("/login/assignment"))
     # The one in force has the focus; the other is a Tab away.
+    expect(other.locator("button[name=assignment]").first).to_be_focused()
     other.keyboard.press("Tab")
     other.keyboard.press("Enter")
     expect(other.locator(".me summary")).to_contain_text("Centrum")
