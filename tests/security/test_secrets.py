@@ -21,6 +21,8 @@ from sammanhang.store.bulk import load
 
 from .conftest import Running
 
+pytestmark = pytest.mark.slow
+
 SVEA = "193711042386"
 NUMBER = re.compile(r"(?:19|20)\d{6}-?\d{4}")
 HIDDEN = re.compile(r'<input type="hidden" name="([^"]+)" value="([^"]*)"')

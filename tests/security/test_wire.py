@@ -15,6 +15,8 @@ from sammanhang.access.clients import demo_client
 
 from .conftest import Running, status
 
+pytestmark = pytest.mark.slow
+
 HOST = "Host: 127.0.0.1"
 
 

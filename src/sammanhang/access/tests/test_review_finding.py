@@ -25,6 +25,8 @@ from sammanhang.store.bulk import load
 
 from .review_world import PROVIDER, UNIT, Trace, entry
 
+pytestmark = pytest.mark.slow
+
 PROTECTED = {
     "system": "http://hl7.se/fhir/ig/base/CodeSystem/SecurityLabel", "code": "sekretessmarkering",
 }  # fmt: skip

@@ -21,6 +21,8 @@ from sammanhang.operate.errors import DatabaseStopped, DataFolderBusy, DataFolde
 from sammanhang.operate.postmaster import is_alive, running_pid
 from sammanhang.operate.tuning import shared_buffers_mb
 
+pytestmark = pytest.mark.slow
+
 as_root = pytest.mark.skipif(os.geteuid() != 0, reason="only root can hand the database to another")
 
 

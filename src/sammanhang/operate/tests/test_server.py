@@ -23,6 +23,8 @@ from sammanhang.operate.errors import PortInUse
 from sammanhang.operate.postmaster import is_alive
 from sammanhang.operate.server import reserve_port
 
+pytestmark = pytest.mark.slow
+
 TINY = "sammanhang.operate.tests.tiny_app"
 
 

@@ -26,6 +26,8 @@ from sammanhang.store.migrate import migrate
 from sammanhang.store.rows import tombstone
 from sammanhang.store.trace import entries_in
 
+pytestmark = pytest.mark.slow
+
 
 def patient(id: str | None = None, **more: Any) -> dict[str, Any]:
     return {
