@@ -1,4 +1,4 @@
-"""Who administers the system: registers API clients and ends what was granted to them."""
+"""Who administers the system: registers API clients, sees everybody's rights and what the rules are set to."""
 
 from __future__ import annotations
 
@@ -7,14 +7,15 @@ from sammanhang.kernel.errors import Refused
 
 from .actor import Actor
 
-RULE = "ROLE"
+RULE = "R2"  # within the role (PDL 4:2)
 
 
 def is_administrator(actor: Actor) -> bool:
-    """Whether the actor's role says `clients` (content/rules/roles), at level of assurance 3 (R1)."""
+    """Whether the actor's role says `administers` (content/rules/roles), with a strong log-in (R1) and in person."""
     a = actor.assignment
-    role = content("rules/roles")["roles"].get(a.role) if a is not None else None
-    return actor.kind == "staff" and actor.app is None and actor.loa >= 3 and bool(role and role.get("clients"))  # fmt: skip
+    role = content("rules/roles")["roles"].get(a.role, {}) if a is not None else {}
+    strong = actor.loa >= content("rules/assurance")["staff_record"]
+    return actor.kind == "staff" and actor.app is None and strong and bool(role.get("administers"))
 
 
 def need_administrator(actor: Actor) -> None:

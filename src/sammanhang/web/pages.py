@@ -54,7 +54,7 @@ class StartPage:
 @dataclass(frozen=True, slots=True)
 class LimitedStartPage:
     """What a role without record rights begins with: who they are here, and the rule's sentence.
-    `clients` tells that the role looks after apps and clients."""
+    `administers` tells that the role administers the system."""
 
     title: str
     hello: str
@@ -63,7 +63,7 @@ class LimitedStartPage:
     unit: str
     said: str
     rule: str
-    clients: bool
+    administers: bool
 
 
 @page("/", access="person")

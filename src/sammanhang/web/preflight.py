@@ -13,11 +13,12 @@ import psycopg
 from starlette.responses import Response, StreamingResponse
 
 from sammanhang.access.actor import Actor
+from sammanhang.access.administrators import need_administrator
 from sammanhang.access.preflight import Person, Preflight, Seen, Sums
 from sammanhang.access.preflight_rows import reading
 from sammanhang.kernel import i18n
 from sammanhang.kernel.content import content
-from sammanhang.kernel.errors import Refused, Unavailable
+from sammanhang.kernel.errors import Unavailable
 from sammanhang.kernel.i18n import _
 
 from . import show
@@ -90,7 +91,7 @@ def menu(actor: Actor) -> tuple[str, ...]:
 @page("/preflight", access="staff")
 async def preflight(visit: Visit) -> Response:
     """The form, and the report once it is asked for; for system administrators."""
-    _need_right(visit)
+    need_administrator(visit.actor)
     asked = _asked(visit)
     ran = "run" in visit.request.query_params
     language = i18n.language()
@@ -116,24 +117,12 @@ async def preflight(visit: Visit) -> Response:
 @page("/preflight.csv", access="staff")
 async def preflight_file(visit: Visit) -> Response:
     """The whole report as a file for a spreadsheet: one line for each person and assignment."""
-    _need_right(visit)
+    need_administrator(visit.actor)
     asked = _asked(visit)
     await _trace(visit, asked, None)
     headers = {"content-disposition": 'attachment; filename="preflight.csv"'}
     lines = _csv(visit.services.database.dsn, asked, i18n.language())
     return StreamingResponse(lines, media_type="text/csv; charset=utf-8", headers=headers)
-
-
-def _need_right(visit: Visit) -> None:
-    """R2: within the role (PDL 4:2)."""
-    a = visit.actor.assignment
-    role = content("rules/roles")["roles"].get(a.role, {}) if a is not None else {}
-    if not role.get("administers"):
-        raise Refused(
-            "Only system administrators see everybody's rights.",
-            "Bara systemförvaltare ser allas behörigheter.",
-            rule="R2",
-        )
 
 
 def _asked(visit: Visit) -> Asked:

@@ -93,7 +93,7 @@ class RegisteredPage:
 @page("/admin/apps", access="staff")
 async def all_clients(visit: Visit) -> Response:
     """Every client; two queries."""
-    await _need(visit)
+    need_administrator(visit.actor)
     services = visit.services
     found = await clients.clients_here(services.database)
     counts = await grants.counts(services.database, services.settings)
@@ -105,14 +105,14 @@ async def all_clients(visit: Visit) -> Response:
 @page("/admin/apps/new", access="staff")
 async def new(visit: Visit) -> Response:
     """The form for a new client."""
-    await _need(visit)
+    need_administrator(visit.actor)
     return _form(visit, {"offered_staff": "1", "method": "client_secret"}, {})
 
 
 @page("/admin/apps/new", access="staff", methods=("POST",))
 async def register(visit: Visit) -> Response:
     """A new client, or the form again with all that was typed and what is wrong where."""
-    await _need(visit)
+    need_administrator(visit.actor)
     need_fresh(visit, "register-client")
     services, form = visit.services, visit.form
     try:
@@ -134,14 +134,14 @@ async def register(visit: Visit) -> Response:
 @page("/admin/apps/{client}", access="staff")
 async def one(visit: Visit) -> Response:
     """One client, and what people granted to it: staff by name, residents counted."""
-    await _need(visit)
+    need_administrator(visit.actor)
     return await _one(visit, "")
 
 
 @page("/admin/apps/{client}", access="staff", methods=("POST",))
 async def change(visit: Visit) -> Response:
     """Ends all that was granted to a client, or closes it for good."""
-    await _need(visit)
+    need_administrator(visit.actor)
     database, id = visit.services.database, visit.request.path_params["client"]
     if visit.form.get("do") == "close":
         client = await _client(visit)
@@ -228,20 +228,6 @@ def _kind(client: Client) -> str:
     if client.offered == {"staff"}:
         return _("App för personal")
     return _("App för invånare") if client.offered == {"resident"} else _("App för alla")
-
-
-async def _need(visit: Visit) -> None:
-    """Only an administrator goes further; a refusal is in the trace."""
-    try:
-        need_administrator(visit.actor)
-    except Refused as refused:
-        doors = visit.services.doors
-        entry = doors.entry(
-            visit.actor, "refuse", what=visit.request.url.path[:200], rule=refused.rule, outcome="refused",
-            request=visit.id,
-        )  # fmt: skip
-        await visit.services.audit.record(entry)
-        raise
 
 
 async def _trace(

@@ -7,10 +7,11 @@ from typing import Any
 
 from starlette.responses import Response
 
+from sammanhang.access.administrators import need_administrator
 from sammanhang.access.preview import Preview, preview
 from sammanhang.kernel import clock
 from sammanhang.kernel.content import content, names, versions
-from sammanhang.kernel.errors import NotFound, Refused
+from sammanhang.kernel.errors import NotFound
 from sammanhang.kernel.i18n import N_, _
 from sammanhang.web.rendering import render
 from sammanhang.web.routing import Visit, page
@@ -77,14 +78,7 @@ class RulesPage:
 @page("/rules", access="staff")
 async def rules(visit: Visit) -> Response:
     """`?try=rules/ages&day=2027-01-01` tries a version to come on last month's accesses."""
-    a = visit.actor.assignment
-    role = content("rules/roles")["roles"].get(a.role) if a is not None else None
-    if not role or not role.get("administers"):
-        raise Refused(
-            "Only who administers the system may see this.",
-            "Bara den som förvaltar systemet får se det här.",
-            rule="R1",
-        )
+    need_administrator(visit.actor)
     tried = None
     if name := visit.asked("try"):
         tried = await _try(visit, name, visit.asked("day"))
