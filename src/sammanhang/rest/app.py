@@ -39,6 +39,7 @@ from . import (
     conditional,
     everything,
     gate,
+    law,
     meta,
     metadata,
     read,
@@ -291,6 +292,12 @@ async def dispatch(fr: FhirRequest) -> Answer:
     if n == 3 and third == "$everything" and type_name == "Patient" and method in ("GET", "POST"):
         allowed(fr, type_name, "r")
         return await everything.everything(fr, id)
+    if n == 3 and type_name == "Patient" and method == law.ON_PATIENT.get(third, ("",))[0]:
+        allowed(fr, type_name, law.ON_PATIENT[third][1])
+        return await law.on_patient(fr, id, third)
+    if n == 3 and third == "$withdraw" and type_name == "Consent" and method == "POST":
+        allowed(fr, type_name, "u")
+        return await law.withdraw(fr, id)
     if n == 3 and third == "$validate" and method == "POST":
         allowed(fr, type_name, "r")
         return await validate.validate(fr, type_name, id)
@@ -383,6 +390,7 @@ def _method(fr: FhirRequest) -> Unsupported:
 _OPERATIONS = {
     "_history": "GET, HEAD", "metadata": "GET, HEAD", "_search": "POST", "$validate": "POST",
     "$everything": "GET, HEAD, POST", "$meta": "GET, HEAD, POST", "$meta-add": "POST", "$meta-delete": "POST",
+    "$decision": "GET, HEAD", "$declare-reason": "POST", "$emergency": "POST", "$accesses": "GET, HEAD", "$withdraw": "POST",
 }  # fmt: skip
 _OFFERED = (
     "GET, HEAD, POST",

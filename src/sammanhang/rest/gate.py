@@ -81,6 +81,12 @@ def confined_to(fr: FhirRequest, types: Iterable[str]) -> str | None:
     return permit.patient if permit is not None and permit.confined(types) else None
 
 
+def confine(fr: FhirRequest, patient: str) -> None:
+    """Raises `NotFound` when an app is confined to another patient than this."""
+    if confined_to(fr, ["Patient"]) not in (None, patient):
+        raise absent("Patient", patient)
+
+
 def wall(scope: Scope) -> Predicate:
     """The first wall as a function of the alias, for the search compiler."""
     return lambda alias: predicate(scope, alias)
@@ -116,7 +122,7 @@ async def scope_for(fr: FhirRequest, type_name: str, id: str) -> Scope:
     only = confined_to(fr, [type_name])
     if type_name in COMMON or (type_name == "Patient" and fr.actor.kind == "staff" and not only):
         return await _scope_without_patient(fr, only)
-    patient = id if type_name == "Patient" else await _patient_of(fr, type_name, id)
+    patient = id if type_name == "Patient" else await patient_of(fr, type_name, id)
     if patient is None:
         return await _scope_without_patient(fr, only)
     if only is not None and patient != only and not await _concerns(fr, type_name, id, only):
@@ -147,7 +153,7 @@ async def _concerns(fr: FhirRequest, type_name: str, id: str, patient: str) -> b
     return any(self_hash("Patient", patient) in (also or ()) for (also,) in rows)
 
 
-async def _patient_of(fr: FhirRequest, type_name: str, id: str) -> str | None:
+async def patient_of(fr: FhirRequest, type_name: str, id: str) -> str | None:
     """The id of the patient whose record holds a resource, deleted ones too."""
     database = fr.services.database
     async with database.reading(EVERYTHING) as connection:

@@ -30,6 +30,13 @@ async def open_document(fr: FhirRequest) -> Answer:
     return Answer(200, statement(fr.base, fr.services.base_url))
 
 
+# Operations of our own (`rest.law`).
+_OWN = {
+    "Patient": ("decision", "declare-reason", "emergency", "accesses"),
+    "Consent": ("withdraw",),
+}
+
+
 @lru_cache(maxsize=4)
 def statement(base: str, root: str) -> bytes:
     """The CapabilityStatement: every type, interaction and search parameter the code answers to."""
@@ -65,6 +72,9 @@ def statement(base: str, root: str) -> bytes:
                 "definition": f"http://hl7.org/fhir/OperationDefinition/{'Patient' if o == 'everything' else 'Resource'}-{o}",
             }
             for o in operations
+        ] + [
+            {"name": o, "definition": f"http://sammanhang.se/fhir/OperationDefinition/{name}-{o}"}
+            for o in _OWN.get(name, ())
         ]
         resources.append({k: v for k, v in entry.items() if v != []})
     document = {
