@@ -89,7 +89,11 @@ def test_the_lines_connect_a_service_and_an_app(person, server, town, tmp_path):
     assert shell.run(blocks[7]).strip().endswith("401")
     page.goto(f"{server}/apps")
     assert "Growth chart" not in page.inner_text("main")
-    page.goto(f"{server}/patients/svea-andersson")
+    for _ in range(40):  # the chart knows of a new app within half a minute
+        page.goto(f"{server}/patients/svea-andersson")
+        if page.locator(".who-launch", has_text="Growth chart").count():
+            break
+        page.wait_for_timeout(1000)
     person.click("summary:has-text('Appar')")
     with page.context.expect_page() as opened:
         person.click("text=Growth chart")

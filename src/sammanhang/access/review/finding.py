@@ -11,6 +11,7 @@ import asyncio
 import heapq
 import logging
 from collections.abc import Callable, Iterator
+from contextlib import suppress
 from dataclasses import dataclass, field
 from datetime import UTC, date, datetime, timedelta
 from itertools import islice
@@ -72,13 +73,18 @@ def find(
         if not got or not got[0]:
             report.busy = True
             return report
-        run = _Run(connection, report, now or datetime.now(UTC))
-        source = blocks_after(connection)
-        while batch := list(islice(source, BATCH)):
-            run.take(batch)
-            if progress is not None:
-                progress(report.entries)
-        run.end()
+        try:
+            run = _Run(connection, report, now or datetime.now(UTC))
+            source = blocks_after(connection)
+            while batch := list(islice(source, BATCH)):
+                run.take(batch)
+                if progress is not None:
+                    progress(report.entries)
+            run.end()
+        finally:
+            # at once: the server notices a closed connection a moment later, and the next run would find it busy
+            with suppress(psycopg.Error):
+                connection.execute("SELECT pg_advisory_unlock(%s)", (LOCK,))
     return report
 
 

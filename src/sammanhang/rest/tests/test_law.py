@@ -106,7 +106,9 @@ async def test_an_emergency_in_two_steps(here: Api) -> None:
     assert await seen(here, "nurse") == sorted(f"o-{u}" for u in (HOME_CARE, TOWN_OTHER, HOSPITAL))
     await here.store(consent("outer", ELSA, "yttre-sparr", REGION))
     assert f"o-{HOSPITAL}" not in await seen(here, "nurse")
-    told(await nurse.post(where, sent(step="open", party=REGION)))  # opened before; the block stands
+    told(
+        await nurse.post(where, sent(step="open", party=REGION))
+    )  # opened before; the block stands
     assert f"o-{HOSPITAL}" not in await seen(here, "nurse")
     told(await nurse.post(where, sent(step="ask", party=REGION, said="Läkemedel?")))
     told(await nurse.post(where, sent(step="end")))
