@@ -29,11 +29,11 @@ _ROLE = "http://terminology.hl7.org/CodeSystem/v3-RoleCode"
 
 # sources_and_relations, consents, patient, declared reason, emergency, lifted blocks
 _FACTS = """
-SELECT 1, pr.id, un.id, bool_or(r.care_until > now() AND (r.unit = %(unit)s OR r.tokens && %(named)s::bigint[])),
-       NULL::bytea
-  FROM store.resource r LEFT JOIN store.party pr ON pr.number = r.provider
-       LEFT JOIN store.party un ON un.number = r.unit
- WHERE r.patient = %(patient)s GROUP BY 2, 3
+SELECT 1, pr.id, un.id, g.care, NULL::bytea
+  FROM (SELECT r.provider, r.unit, bool_or(r.care_until > now()
+               AND (r.unit = %(unit)s OR r.tokens && %(named)s::bigint[])) AS care
+          FROM store.resource r WHERE r.patient = %(patient)s GROUP BY 1, 2) g
+       LEFT JOIN store.party pr ON pr.number = g.provider LEFT JOIN store.party un ON un.number = g.unit
 UNION ALL
 SELECT 2, NULL, NULL, NULL, r.body FROM store.other r
  WHERE r.patient = %(patient)s AND r.type = %(consent)s
