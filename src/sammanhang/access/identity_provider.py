@@ -20,7 +20,7 @@ from joserfc.errors import JoseError
 from joserfc.jwk import ECKey, Key, KeySet, RSAKey
 
 from sammanhang.kernel.errors import Unauthenticated, Unavailable
-from sammanhang.kernel.settings import Settings
+from sammanhang.kernel.settings import BadSetting, Settings
 
 from . import oidc_grants as grants
 from .identity_services import Services
@@ -244,6 +244,18 @@ class Provider:
         if response.status_code != 200 or not isinstance(answer, dict):
             raise ProviderDown(f"it answered {response.status_code}")
         return answer
+
+
+def configured(settings: Settings) -> Provider | None:
+    """The provider the settings name; None when they name none. Raises `BadSetting`."""
+    issuer = settings.oidc_issuer.rstrip("/")
+    if not issuer:
+        return None
+    if not _safe(issuer) or urlsplit(issuer).query or urlsplit(issuer).fragment:
+        raise BadSetting(f"oidc_issuer is {issuer!r}; it must be an https address.")
+    if not settings.oidc_client_id:
+        raise BadSetting("oidc_client_id is empty; the provider gives it.")
+    return Provider(issuer, settings.oidc_client_id, settings.oidc_client_secret or None)
 
 
 def provider_of(services: Services) -> Provider | None:

@@ -12,16 +12,21 @@ from sammanhang.store.read import Together
 
 from .audit import AuditLog
 from .door import Doors
+from .identity_provider import Provider, configured
 
 
 @dataclass
 class Services:
-    """Settings, database, trace and doors of one process; `together` shares reads of the same moment."""
+    """Settings, database, trace and doors of one process; `together` shares reads of the same moment.
+
+    provider  the OpenID Connect provider the settings name; None for the built-in one, in the demo
+    """
 
     settings: Settings
     database: Database
     audit: AuditLog
     doors: Doors
+    provider: Provider | None = None
     together: Together = field(init=False)
 
     def __post_init__(self) -> None:
@@ -29,11 +34,11 @@ class Services:
 
     @classmethod
     def make(cls, settings: Settings, dsn: str) -> Services:
-        """Not yet connected: call `open` inside the running loop. Raises `BadContent`."""
+        """Not yet connected: call `open` inside the running loop. Raises `BadContent`, `BadSetting`."""
         use_own(Path(settings.content_folder) if settings.content_folder else None)
         database = Database(dsn, readers=settings.pool_size, query_seconds=settings.query_seconds)
         audit = AuditLog(database)
-        return cls(settings, database, audit, Doors(database, audit))
+        return cls(settings, database, audit, Doors(database, audit), configured(settings))
 
     async def open(self) -> None:
         """Connects and starts the trace; raises `Unavailable`."""

@@ -169,6 +169,16 @@ class Settings:
     session_hours: int = _row(
         12, "Hours after log-in when a session ends whatever happens.", least=1, most=24
     )
+    oidc_issuer: str = _row(
+        "",
+        "The OpenID Connect provider people log in through, by its issuer address (https); empty in the demo means "
+        "the built-in one. Register BASE_URL/login/callback, /logout/done and /login/backchannel there.",
+        shown_default="empty: the built-in one, in the demo only",
+    )
+    oidc_client_id: str = _row("sammanhang", "What this server is called at that provider.")
+    oidc_client_secret: str = _row(
+        "", "The server's secret at that provider; empty for a public client.", secret=True
+    )
     content_folder: str = _row(
         "",
         "A folder with the region's own versions of content: files named as those under `content/`, each with "

@@ -2,17 +2,25 @@
 
 from __future__ import annotations
 
+import threading
 import time
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Any
 
 import httpx
 import pytest
+import uvicorn
 from joserfc import jwt
 from joserfc.jwk import ECKey, RSAKey
+from starlette.applications import Starlette
+from starlette.requests import Request
+from starlette.responses import Response
+from starlette.routing import Route
 
-from sammanhang.access.identity_provider import Provider
+from sammanhang.access.identity_provider import Provider, configured
+from sammanhang.kernel.settings import BadSetting, Settings
 
 from .identity_world import World, query, raw_token, whoami_of, world
 
@@ -32,6 +40,7 @@ class Outside:
     form: dict[str, str] = field(default_factory=dict)
     metadata: dict[str, Any] = field(default_factory=dict)
     status: int = 200
+    issuer: str = ISSUER
 
     def answer(self, request: httpx.Request) -> httpx.Response:
         self.asked.append(request.url.path)
@@ -39,10 +48,10 @@ class Outside:
             return httpx.Response(self.status)
         if request.url.path == "/.well-known/openid-configuration":
             document = {
-                "issuer": ISSUER,
-                "authorization_endpoint": f"{ISSUER}/authorize",
-                "token_endpoint": f"{ISSUER}/token",
-                "jwks_uri": f"{ISSUER}/jwks",
+                "issuer": self.issuer,
+                "authorization_endpoint": f"{self.issuer}/authorize",
+                "token_endpoint": f"{self.issuer}/token",
+                "jwks_uri": f"{self.issuer}/jwks",
             }
             return httpx.Response(200, json=document | self.metadata)
         if request.url.path == "/jwks":
@@ -52,7 +61,7 @@ class Outside:
             return httpx.Response(self.status, json={"error": "invalid_grant"})
         now = int(time.time())
         claims = {
-            "iss": ISSUER, "aud": "vi", "sub": "opaque", "iat": now, "exp": now + 60,
+            "iss": self.issuer, "aud": "vi", "sub": "opaque", "iat": now, "exp": now + 60,
             "nonce": self.nonce, "acr": "http://id.sambi.se/loa/loa3", "employeeHsaId": NINA_HSA,
         } | self.claims  # fmt: skip
         claims = {k: v for k, v in claims.items() if v is not None}
@@ -261,3 +270,53 @@ async def test_an_outside_provider_ends_its_own_sessions(w: World, outside: Outs
         answer = await w.browser().post("/login/backchannel", data={"logout_token": sent})
         assert answer.status_code == status
         assert (await whoami_of(browser) is None) is (sent != forged)
+
+
+@contextmanager
+def served(there: Outside) -> Iterator[str]:
+    """The same provider behind a real socket; its address."""
+
+    async def answer(request: Request) -> Response:
+        sent = httpx.Request(request.method, str(request.url), content=await request.body())
+        said = there.answer(sent)
+        return Response(said.content, said.status_code, media_type="application/json")
+
+    app = Starlette(routes=[Route("/{path:path}", answer, methods=["GET", "POST"])])
+    server = uvicorn.Server(uvicorn.Config(app, port=0, log_level="warning"))
+    thread = threading.Thread(target=server.run, daemon=True)
+    thread.start()
+    while not server.started:
+        time.sleep(0.02)
+    port = server.servers[0].sockets[0].getsockname()[1]
+    try:
+        yield f"http://127.0.0.1:{port}"
+    finally:
+        server.should_exit = True
+        thread.join(10)
+
+
+async def test_the_provider_the_settings_name_is_met_over_the_network(w: World) -> None:
+    there = Outside()
+    with served(there) as address:
+        there.issuer = address
+        named = Settings(oidc_issuer=f"{address}/", oidc_client_id="vi", oidc_client_secret="hemligt")  # fmt: skip
+        w.services.provider = configured(named)
+        browser, answer = await callback(w, there)
+        assert answer.status_code == 303, answer.text
+        assert (await whoami_of(browser))["id"] == "Practitioner/idt-nina"
+        assert there.form["redirect_uri"].endswith("/login/callback")
+
+
+@pytest.mark.parametrize(
+    ("named", "says"),
+    [
+        ({"oidc_issuer": "http://login.example"}, "must be an https address"),
+        ({"oidc_issuer": "login.example"}, "must be an https address"),
+        ({"oidc_issuer": "https://login.example/?x=1"}, "must be an https address"),
+        ({"oidc_issuer": "https://login.example", "oidc_client_id": ""}, "oidc_client_id is empty"),
+    ],
+)
+def test_a_provider_that_cannot_be_is_refused_at_start(named: dict[str, str], says: str) -> None:
+    with pytest.raises(BadSetting, match=says):
+        configured(Settings(**named))  # type: ignore[arg-type]
+    assert configured(Settings()) is None

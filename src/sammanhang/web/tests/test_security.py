@@ -242,7 +242,7 @@ def test_forms_lead_here_and_to_the_configured_log_in_service_only():
 @pytest.mark.asvs("v5.0.0-3.7.2")
 async def test_logging_out_may_go_on_to_a_log_in_service_elsewhere(services):
     held = _with(services, services.settings)
-    held.provider = Provider("https://idp.example/realm", "us")  # type: ignore[attr-defined]
+    held.provider = Provider("https://idp.example/realm", "us")
     transport = httpx.ASGITransport(app=create_app(held))
     async with httpx.AsyncClient(transport=transport, base_url="http://127.0.0.1:8000") as client:
         policy = (await client.get("/nothing")).headers["content-security-policy"]
