@@ -233,9 +233,9 @@ async def withdraw(record: Record, id: str) -> None:
     if actor.assignment is None or not record.decision.write:
         raise Refused("You may read but not write.", "Du får läsa men inte skriva.", rule="R2")
     found = await _find(record.doors, record.patient_id, id)
-    if found is None or found[3] != actor.assignment.provider:
+    if found is None or found[2] != actor.assignment.provider:
         raise NotFound("There is no such consent.", "Samtycket finns inte.")
-    consent, version, _, provider, unit = found
+    consent, version, provider, unit = found
     await _end(record.doors, actor, record.patient_id, consent, version, provider, unit)
 
 
@@ -250,7 +250,7 @@ async def end(doors: Doors, actor: Actor, patient: str, id: str) -> None:
     found = await _find(doors, patient, id)
     if found is None:
         raise NotFound("There is no such consent.", "Samtycket finns inte.")
-    consent, version, _, provider, unit = found
+    consent, version, provider, unit = found
     kinds = content("rules/consents")["kinds"]
     if any(kinds.get(k, {}).get("group") not in ("consent", "no") for k in kinds_of(consent)):
         raise NotFound(
@@ -323,8 +323,8 @@ def _made(
     )
 
 
-async def _find(doors: Doors, patient: str, id: str) -> tuple[Any, int, str, str, str] | None:
-    """A Consent of the patient: (resource, version, id, provider, unit)."""
+async def _find(doors: Doors, patient: str, id: str) -> tuple[Any, int, str, str] | None:
+    """A Consent of the patient: (resource, version, provider, unit)."""
     async with doors.database.reading(EVERYTHING) as connection:
         rows = await connection.fetch(
             "SELECT r.id, r.version, r.body, p.id, u.id FROM store.other r"
@@ -335,7 +335,7 @@ async def _find(doors: Doors, patient: str, id: str) -> tuple[Any, int, str, str
     if not rows or rows[0][0] != id:
         return None
     _, version, body, provider, unit = rows[0]
-    return trusted(body, "Consent"), version, id, provider, unit
+    return trusted(body, "Consent"), version, provider, unit
 
 
 async def _end(

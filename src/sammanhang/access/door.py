@@ -22,6 +22,7 @@ from sammanhang.store.database import EVERYTHING, Database, Scope
 from sammanhang.store.types import NAME, NUMBER, table
 
 from .actor import Actor
+from .assurance import record_level
 from .audit import AuditLog, Entry, stamp
 from .facts import CONSENT_KIND, facts_of, in_force, names_unit
 from .rules import DISCLOSURE, NO_PATIENT, Decision, Facts, decide, r1
@@ -333,7 +334,7 @@ class Doors:
         Raises `Refused` for a reason that is not among the content's.
         """
         rules = content("rules/reasons")
-        if actor.assignment is None or actor.loa < 3:
+        if actor.assignment is None or actor.loa < record_level(actor):
             raise Refused("An assignment is needed.", "Ett uppdrag behövs.", rule="R1")
         if reason not in rules["reasons"]:
             raise Refused("That reason is not known.", "Det skälet finns inte.", rule="R3")

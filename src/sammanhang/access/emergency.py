@@ -18,6 +18,7 @@ from sammanhang.kernel.errors import Invalid, Refused
 from sammanhang.store.database import NOTHING
 
 from .actor import Actor
+from .assurance import record_level
 from .door import Doors
 from .rules import decide
 from .said import said_of
@@ -220,7 +221,7 @@ async def asked_already(doors: Doors, actor: Actor, patient: str) -> frozenset[s
 
 def _officer(actor: Actor) -> bool:
     """R5, R11: whether the actor's role may lift blocks for its care provider (content/rules/roles)."""
-    if actor.kind != "staff" or actor.loa < 3 or actor.assignment is None:
+    if actor.kind != "staff" or actor.loa < record_level(actor) or actor.assignment is None:
         return False
     role = content("rules/roles")["roles"].get(actor.assignment.role)
     return bool(role and role.get("lifts_blocks"))

@@ -18,7 +18,7 @@ from starlette.responses import Response
 
 from sammanhang.kernel.settings import Settings
 
-from .identity_services import secure, services_of
+from .identity_services import cookie_named, secure, services_of
 
 ATTEMPT_SECONDS = 600
 LONGEST_NEXT = 8000  # an app's request for access comes back here whole, with all its scopes
@@ -136,8 +136,7 @@ def local_path(text: str | None) -> str:
 
 def _cookie(settings: Settings, state: str) -> str:
     # Named by a hash: the state in a link must not become a name of somebody else's choosing.
-    prefix = "__Host-" if secure(settings) else ""
-    return f"{prefix}sammanhang-login-{_hash(state).hex()[:12]}"
+    return cookie_named(settings, f"sammanhang-login-{_hash(state).hex()[:12]}")
 
 
 def _hash(text: str) -> bytes:

@@ -62,7 +62,7 @@ class Preview:
 _DRAWN = (
     "SELECT entries FROM audit.block TABLESAMPLE SYSTEM (%s) REPEATABLE (1) WHERE at >= %s LIMIT %s"
 )
-_SIZE = "SELECT greatest(reltuples, 0)::bigint, pg_relation_size(oid) FROM pg_class WHERE oid = 'audit.block'::regclass"
+_SIZE = "SELECT greatest(reltuples, 0)::bigint FROM pg_class WHERE oid = 'audit.block'::regclass"
 
 
 async def preview(
@@ -117,7 +117,7 @@ def difference(was: Decision, becomes: Decision) -> str | None:
 async def _drawn(database: Database, days: int, most: int) -> tuple[list[Entry], float]:
     since = datetime.now(UTC) - timedelta(days=days)
     async with database.reading(NOTHING) as connection:
-        ((rows, _size),) = await connection.fetch(_SIZE, ())
+        ((rows,),) = await connection.fetch(_SIZE, ())
         share = min(1.0, most / rows) if rows else 1.0
         blocks = await connection.fetch(_DRAWN, (share * 100, since, most * 2))
     entries = [

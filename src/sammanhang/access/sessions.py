@@ -30,7 +30,7 @@ from sammanhang.store.types import NUMBER
 from .actor import Actor, Assignment
 from .audit import AuditLog
 from .forms import ForgedForm, check_csrf, csrf_token
-from .identity_services import secure, services_of, trace
+from .identity_services import cookie_named, secure, services_of, trace
 from .sessions_person import number_of, still_stands
 from .staff import Held, assignment_of
 
@@ -136,8 +136,8 @@ class Fresh:
 
 
 def cookie_name(settings: Settings) -> str:
-    """With https the `__Host-` prefix: no other host and no plain-text page can plant it (RFC 6265bis)."""
-    return "__Host-sammanhang" if secure(settings) else "sammanhang"
+    """The session's cookie, as `cookie_named` writes it."""
+    return cookie_named(settings, "sammanhang")
 
 
 # current: the session of a cookie until it ends whatever happens, how it is, and whether the chosen

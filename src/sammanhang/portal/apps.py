@@ -2,31 +2,17 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
 from starlette.responses import RedirectResponse, Response
 
-from sammanhang.kernel.i18n import _
-from sammanhang.web.apps import OwnApp, own_apps, take_back
+from sammanhang.web.apps import own_apps_page, take_back
 from sammanhang.web.rendering import render
 from sammanhang.web.routing import Visit, page
-
-
-@dataclass(frozen=True, slots=True)
-class MyAppsPage:
-    """The apps the resident has let in; `ended` tells that access was just taken back."""
-
-    title: str
-    apps: list[OwnApp]
-    ended: bool
 
 
 @page("/me/apps", access="resident")
 async def apps(visit: Visit) -> Response:
     """What the resident has let in."""
-    ended = visit.asked("ended") != ""
-    shown = MyAppsPage(_("Appar du har gett tillgång"), await own_apps(visit), ended)
-    return render(visit, "portal/apps.html", shown)
+    return render(visit, "portal/apps.html", await own_apps_page(visit))
 
 
 @page("/me/apps", access="resident", methods=("POST",))

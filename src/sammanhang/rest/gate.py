@@ -209,25 +209,28 @@ async def may_write(
     tags are put on the resource. A client writes for its care provider. What may be written at all is for
     the rules R31–R33 and M24 to say. Raises `Refused`.
     """
-    owner = await _writer(fr, resource, patients)
-    facts = Facts(exists=True)
-    if guarded(resource) and patients:
+    provider, unit, facts = await _writer(fr, resource, patients)
+    if facts is None and guarded(resource) and patients:
         facts, _ = await fr.services.doors.facts(fr.actor, patients[0])
-    refused = rules_may_write(None if fr.actor.everything else owner[0], facts, resource)
+    writer = None if fr.actor.everything else provider
+    refused = rules_may_write(writer, facts or Facts(exists=True), resource)
     if refused is not None:
         raise Refused(refused.en, refused.sv, rule=refused.rule)
-    return owner
+    return provider, unit
 
 
 async def _writer(
     fr: FhirRequest, resource: Any, patients: list[str]
-) -> tuple[str | None, str | None]:
-    """In whose name the actor writes: (provider, unit); raises `Refused` for who may not write here."""
+) -> tuple[str | None, str | None, Facts | None]:
+    """In whose name the actor writes: (provider, unit), and the first patient's facts where the record was opened.
+
+    Raises `Refused` for who may not write here.
+    """
     actor = fr.actor
     name = type(resource).__name__
     provider, unit = tags(resource)
     if actor.everything:
-        return (provider or actor.provider), unit
+        return (provider or actor.provider), unit, None
     if actor.kind == "client":
         if actor.purpose != "care":
             raise Refused(
@@ -247,7 +250,7 @@ async def _writer(
                 "Resursen tillhör en annan vårdgivare.",
                 rule="R2",
             )
-        return actor.provider, unit
+        return actor.provider, unit, None
     if actor.kind != "staff" or actor.assignment is None:
         raise Refused("You may not write here.", "Du får inte skriva här.", rule="R2")
     if name in COMMON or name == "Patient" or not patients:
@@ -256,12 +259,14 @@ async def _writer(
             "Ditt uppdrag ger inte rätt att ändra detta.",
             rule="R2",
         )
+    facts = None
     for patient in patients:
         record = await opened(fr, patient)
+        facts = facts or record.facts
         if not record.decision.write:
             raise Refused("You may read but not write.", "Du får läsa men inte skriva.", rule="R2")
     set_tags(resource, actor.assignment.provider, actor.assignment.unit)
-    return actor.assignment.provider, actor.assignment.unit
+    return actor.assignment.provider, actor.assignment.unit, facts
 
 
 def may_store(fr: FhirRequest, row: Row, patients: list[str], letter: str) -> None:

@@ -47,6 +47,21 @@ VALUES = {
 
 
 @dataclass(frozen=True, slots=True)
+class OwnAppsPage:
+    """The apps a person has let in; `ended` tells that access was just taken back."""
+
+    title: str
+    apps: list[OwnApp]
+    ended: bool
+
+
+async def own_apps_page(visit: Visit) -> OwnAppsPage:
+    """What the person of this visit has let in, and whether they have just taken something back."""
+    title = _("Appar du har gett tillgång")
+    return OwnAppsPage(title, await own_apps(visit), visit.asked("ended") != "")
+
+
+@dataclass(frozen=True, slots=True)
 class Wish:
     """What an app wants to do with one kind of data.
 

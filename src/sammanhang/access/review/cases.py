@@ -14,6 +14,7 @@ from datetime import date, datetime, timedelta
 from typing import Any
 
 from sammanhang.access.actor import Actor
+from sammanhang.access.assurance import record_level
 from sammanhang.access.audit import Entry, WriteTrace
 from sammanhang.access.door import Doors
 from sammanhang.access.said import said_of
@@ -139,7 +140,8 @@ def need_reviewer(actor: Actor) -> str:
     """The care provider whose log the actor reviews; raises `Refused`."""
     a = actor.assignment
     role = content("rules/roles")["roles"].get(a.role) if a is not None else None
-    if actor.kind != "staff" or actor.loa < 3 or a is None or not role or not role.get("reviews"):
+    low = actor.loa < record_level(actor)
+    if actor.kind != "staff" or low or a is None or not role or not role.get("reviews"):
         raise Refused(
             "Only a log reviewer may see this.", "Bara en loggranskare får se det här.", rule="R36"
         )

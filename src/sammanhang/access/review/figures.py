@@ -11,6 +11,7 @@ from datetime import date, datetime
 from typing import Any
 
 from sammanhang.access.actor import Actor
+from sammanhang.access.assurance import record_level
 from sammanhang.access.door import Doors
 from sammanhang.kernel import clock
 from sammanhang.kernel.content import content
@@ -86,7 +87,8 @@ def whose(actor: Actor) -> tuple[str, str]:
         return need_reviewer(actor), ""
     a = actor.assignment
     heads = content("rules/log_review")["figures_roles"]
-    if actor.kind != "staff" or actor.loa < 3 or a is None or a.role not in heads:
+    low = actor.loa < record_level(actor)
+    if actor.kind != "staff" or low or a is None or a.role not in heads:
         raise Refused(
             "Only log reviewers and heads of operations see these figures.",
             "Bara loggranskare och verksamhetschefer ser de här siffrorna.",

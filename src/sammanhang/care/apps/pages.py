@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from urllib.parse import quote
 
 from starlette.responses import RedirectResponse, Response
@@ -11,21 +10,11 @@ from sammanhang.access import launches
 from sammanhang.access.clients import launchable
 from sammanhang.access.tokens import audience
 from sammanhang.kernel.errors import NotFound
-from sammanhang.kernel.i18n import _
-from sammanhang.web.apps import OwnApp, own_apps, take_back
+from sammanhang.web.apps import own_apps_page, take_back
 from sammanhang.web.rendering import render
 from sammanhang.web.routing import Visit, page
 
 from .encounters import open_here
-
-
-@dataclass(frozen=True, slots=True)
-class OwnAppsPage:
-    """The apps a person has let in; `ended` tells that access was just taken back."""
-
-    title: str
-    apps: list[OwnApp]
-    ended: bool
 
 
 @page("/apps", access="person")
@@ -33,9 +22,7 @@ async def mine(visit: Visit) -> Response:
     """What staff have let in; a resident's list is in the portal."""
     if visit.actor.kind == "resident":
         return RedirectResponse("/me/apps", 303)
-    ended = visit.asked("ended") != ""
-    shown = OwnAppsPage(_("Appar du har gett tillgång"), await own_apps(visit), ended)
-    return render(visit, "apps/mine.html", shown)
+    return render(visit, "apps/mine.html", await own_apps_page(visit))
 
 
 @page("/apps", access="staff", methods=("POST",))
