@@ -7,7 +7,6 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 
 from sammanhang.access.door import Record
-from sammanhang.access.staff import name_of
 from sammanhang.fhir.r4 import (
     Appointment,
     Attachment,
@@ -22,9 +21,8 @@ from sammanhang.fhir.r4.appointment import AppointmentParticipant
 from sammanhang.fhir.r4.documentreference import DocumentReferenceContent, DocumentReferenceContext
 from sammanhang.kernel.content import content
 from sammanhang.work import tasks
-from sammanhang.work.commands import colleagues, myself
+from sammanhang.work.commands import colleague, myself
 from sammanhang.work.deadlines import priority_of, with_way_up
-from sammanhang.work.errors import NoSuchColleague
 from sammanhang.work.routing import route
 
 from . import request as fhir
@@ -185,14 +183,7 @@ async def _colleague(d: Doing, assignment: str) -> Reference:
     own = d.record.actor.assignment
     if not assignment or (own is not None and assignment == own.id):
         return myself(d.record.actor)
-    known = await colleagues(d.record.doors, d.receiver.id)
-    found = next((c for c in known if c.assignment == assignment), None)
-    if found is None:
-        raise NoSuchColleague
-    name = await name_of(d.record.doors.database, f"Practitioner/{found.practitioner}") or ""
-    return Reference(
-        reference=f"PractitionerRole/{assignment}", display=f"{name}, {found.role_text.lower()}"
-    )
+    return await colleague(d.record.doors, d.receiver.id, assignment)
 
 
 def _enrol(d: Doing, care: dict[str, str], by: Reference) -> None:
