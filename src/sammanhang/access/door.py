@@ -17,6 +17,7 @@ from sammanhang.fhir.decode import trusted
 from sammanhang.fhir.indexing import coded, self_hash, slot
 from sammanhang.kernel.content import content
 from sammanhang.kernel.errors import Refused, Unauthenticated
+from sammanhang.kernel.owner import SHARED
 from sammanhang.store.connection import numbers
 from sammanhang.store.database import EVERYTHING, Database, Scope
 from sammanhang.store.types import NAME, NUMBER, table
@@ -28,6 +29,7 @@ from .facts import CONSENT_KIND, facts_of, in_force, names_unit
 from .rules import DISCLOSURE, NO_PATIENT, Decision, Facts, decide, r1
 
 _CONSENT_CATEGORY = slot("Consent.category", "token")
+_TAG = slot("Resource.meta.tag", "token")
 
 
 @dataclass(frozen=True, slots=True)
@@ -107,10 +109,17 @@ class Record:
         return await self.doors.database.party_name(number)
 
 
-def predicate(scope: Scope, alias: str) -> tuple[str, list[Any]]:
+def shared_with(*providers: str) -> tuple[int, ...]:
+    """The search tokens of what has been sent to these care providers (R41)."""
+    return tuple(coded(SHARED, p)[1] ^ _TAG for p in sorted(providers))
+
+
+def predicate(scope: Scope, alias: str, *, tokens: bool = True) -> tuple[str, list[Any]]:
     """The first wall: the scope as an SQL condition on a resource row, with its arguments.
 
-    Row-level security says the same again (store/migrations/0001); the matrix test holds them equal.
+    Row-level security says the same again (store/migrations/0001, 0013); the matrix test holds them equal.
+    `tokens` False is for rows without search values, events and old versions: those that were sent to
+    somebody are not seen by them, for they may be of before it was sent.
     """
     if scope.everything:
         return "true", []
@@ -145,6 +154,15 @@ def predicate(scope: Scope, alias: str) -> tuple[str, list[Any]]:
         ]
         args += [numbers(scope.excluded)] * 2
     parts.append("(" + " AND ".join(own) + ")")
+    if scope.shared and tokens:
+        # as what is one's own, but for the owner, and the inner blocks of its units
+        sent = [part for part in own[1:] if f"{a}.unit" not in part]
+        parts.append("(" + " AND ".join([f"{a}.tokens && %s::bigint[]", *sent]) + ")")
+        args.append(numbers(scope.shared))
+        if scope.patients != "*":
+            args += [numbers(scope.patients)] * 2  # type: ignore[arg-type]
+        args += [numbers(scope.hidden_labels)] if scope.hidden_labels else []
+        args += [numbers(scope.excluded)] * 2 if scope.excluded else []
     return "(" + " OR ".join(parts) + ")", args
 
 
@@ -246,6 +264,7 @@ class Doors:
             providers=tuple(p for p in providers if p is not None),
             hidden_units=tuple(u for u in units if u is not None),
             hidden_labels=tuple(coded(DISCLOSURE, c)[1] for c in sorted(decision.hidden_labels)),
+            shared=shared_with(*decision.shared),
         )
 
     async def search_scope(self, actor: Actor) -> Scope:
@@ -267,6 +286,7 @@ class Doors:
                 patients="*",
                 providers=(number,) if number else (),
                 excluded=await self.left_out(actor),
+                shared=shared_with(actor.provider) if actor.purpose == "care" else (),
             )
         refused = decide_without_patient(actor)
         if refused is not None:

@@ -44,6 +44,7 @@ security repeats it for the application's reading role (`store/migrations/0001_p
 | R37 | a search that names no patient cannot use as criteria what PDL 2:8 forbids (`rest/limits.py`) |
 | R38 | who works with statistics gets counts, and none under the smallest that is told |
 | R39 | rows of patients who said no to a client's purpose are left out |
+| R41 | what was sent to the care provider (tag `shared-with`: a care request, questions, the answer) comes without consent and in spite of blocks, for its owner chose to send it; its old versions do not |
 | R34 | every opening, read, search, write and refusal leaves an entry, durable before the answer |
 | R35 | residents see who has been in their record, by unit and day, and can ask about it |
 | R36 | what is worth a look in the trace is reviewed by a log reviewer of the same care provider, never by who did it: [log review](../explanation/log-review.md) |

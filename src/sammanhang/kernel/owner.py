@@ -9,3 +9,6 @@ from __future__ import annotations
 
 PROVIDER = "http://sammanhang.se/fhir/tag/care-provider"
 UNIT = "http://sammanhang.se/fhir/tag/care-unit"
+
+# A care provider that a resource has been sent to: it sees the resource as well as its owner does (R41).
+SHARED = "http://sammanhang.se/fhir/tag/shared-with"

@@ -87,9 +87,9 @@ def confine(fr: FhirRequest, patient: str) -> None:
         raise absent("Patient", patient)
 
 
-def wall(scope: Scope) -> Predicate:
-    """The first wall as a function of the alias, for the search compiler."""
-    return lambda alias: predicate(scope, alias)
+def wall(scope: Scope, *, tokens: bool = True) -> Predicate:
+    """The first wall as a function of the alias, for the search compiler; `tokens` as in `access.door.predicate`."""
+    return lambda alias: predicate(scope, alias, tokens=tokens)
 
 
 def entry(fr: FhirRequest, action: str, what: str, **more: Any) -> Entry:
@@ -197,6 +197,7 @@ async def scope_for_search(fr: FhirRequest, patients: list[str], types: Iterable
         providers=tuple(set.intersection(*(set(s.providers) for s in scopes))),
         hidden_units=tuple({u for s in scopes for u in s.hidden_units}),
         hidden_labels=first.hidden_labels,
+        shared=first.shared,
     )
 
 

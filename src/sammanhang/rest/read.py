@@ -140,7 +140,7 @@ async def history(fr: FhirRequest, type_name: str | None = None, id: str | None 
             raise gate.absent(type_name, id)
     else:
         scope = await gate.scope_for_search(fr, [], [type_name] if type_name else TYPE_NAMES)
-        wall = gate.only_scopes(fr, gate.wall(scope), "r", tokens=False)
+        wall = gate.only_scopes(fr, gate.wall(scope, tokens=False), "r", tokens=False)
         async with fr.services.database.reading(scope) as connection:
             versions, more = await store.history(connection, request, wall)
             versions = [v for v in versions if await _lets(fr, connection, v)]

@@ -31,6 +31,7 @@ class Scope:
     hidden_units   numbers of units whose rows are blocked (inner block)
     hidden_labels  hashes of security labels that hide a row
     excluded       `self` numbers of patients who have said no to the purpose (R39)
+    shared         search tokens of rows sent to this care provider by others (R41)
     """
 
     everything: bool = False
@@ -40,8 +41,9 @@ class Scope:
     hidden_units: tuple[int, ...] = ()
     hidden_labels: tuple[int, ...] = ()
     excluded: tuple[int, ...] = ()
+    shared: tuple[int, ...] = ()
 
-    def settings(self) -> tuple[str, str, str, str, str, str]:
+    def settings(self) -> tuple[str, ...]:
         """The values of `_SET`; of a scope with a wall, for `everything` has no setting."""
         patients = self.patients if isinstance(self.patients, str) else numbers(self.patients)
         return (
@@ -51,6 +53,7 @@ class Scope:
             numbers(self.hidden_units),
             numbers(self.hidden_labels),
             numbers(self.excluded),
+            numbers(self.shared),
         )
 
 
@@ -60,7 +63,7 @@ _SET = (
     "SELECT set_config('sammanhang.register', %s, false),"
     " set_config('sammanhang.patients', %s, false), set_config('sammanhang.providers', %s, false),"
     " set_config('sammanhang.hidden_units', %s, false), set_config('sammanhang.hidden_labels', %s, false),"
-    " set_config('sammanhang.excluded', %s, false)"
+    " set_config('sammanhang.excluded', %s, false), set_config('sammanhang.shared', %s, false)"
 )
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any, Protocol
 
 import psycopg
@@ -74,8 +75,12 @@ def arguments(row: Row, provider: int | None, unit: int | None) -> tuple[Any, ..
     )  # fmt: skip
 
 
-async def commit(database: Database, rows: list[Row], trace: Trace) -> None:
-    """Stores all rows and the trace in one transaction; returns once that is durable.
+Statements = Sequence[tuple[str, Sequence[Any]]]
+"""SQL with its arguments, in order."""
+
+
+async def commit(database: Database, rows: list[Row], trace: Trace, also: Statements = ()) -> None:
+    """Stores all rows and the trace in one transaction, and runs `also` in it; returns once that is durable.
 
     Raises `PreconditionFailed` when a row's version is no longer the current one, `Conflict` when a
     new resource exists already, `NotFound` when one to change is gone. Nothing is kept then.
@@ -83,7 +88,7 @@ async def commit(database: Database, rows: list[Row], trace: Trace) -> None:
     parties = [(await database.party(r.provider), await database.party(r.unit)) for r in rows]
     try:
         async with database.writing() as connection:
-            await commit_on(connection, rows, parties, trace)
+            await commit_on(connection, rows, parties, trace, also)
             trace.done(connection)
     except psycopg.Error as e:
         raise refusal(e) from e
@@ -123,12 +128,13 @@ async def commit_on(
     rows: list[Row],
     parties: list[tuple[int | None, int | None]],
     trace: Trace,
+    also: Statements = (),
 ) -> None:
     """As `commit`, on a connection that may have a transaction open already."""
     if not rows:
         return
     block = await trace.block(connection)
-    if len(rows) == 1:
+    if len(rows) == 1 and not also:
         await connection.quick.execute(PUT, (*arguments(rows[0], *parties[0]), *block))
         return
     batch = Batch()
@@ -148,4 +154,6 @@ async def commit_on(
                 await copy.write(data)
         for row, party in few:
             await cursor.execute(PUT, (*arguments(row, *party), *NO_BLOCK))
+        for statement, values in also:
+            await cursor.execute(statement, values)
         await cursor.execute(INSERT_BLOCK, block)

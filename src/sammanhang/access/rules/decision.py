@@ -111,7 +111,8 @@ class Hidden:
 class Decision:
     """What the law says: effect, rule, and what may be seen as owners, units and labels.
 
-    `owners` and `hidden_units` are HSA-ids, `hidden_labels` are codes of DISCLOSURE. `obligations` are
+    `owners` and `hidden_units` are HSA-ids, `hidden_labels` are codes of DISCLOSURE. `shared` are care providers:
+    what others have sent to them is seen, whoever owns it (R41). `obligations` are
     `mask` (protected identity), `ask-reason` (a declared reason would open it), `emergency` (an emergency
     is in force: tell who looks, and log review), `may-declare` (danger may be declared).
     """
@@ -124,6 +125,7 @@ class Decision:
     everything: bool = False
     hidden_units: frozenset[str] = frozenset()
     hidden_labels: frozenset[str] = frozenset()
+    shared: frozenset[str] = frozenset()
     hidden: tuple[Hidden, ...] = ()
     obligations: frozenset[str] = frozenset()
     write: bool = False

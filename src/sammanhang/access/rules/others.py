@@ -6,6 +6,7 @@ from sammanhang.access.actor import Actor
 from sammanhang.kernel.content import content
 
 from .decision import NO_PATIENT, Decision, Facts, deny
+from .staff import r41
 
 
 def trusted(actor: Actor, facts: Facts) -> Decision | None:
@@ -48,5 +49,6 @@ def client(actor: Actor, facts: Facts) -> Decision | None:
         return deny("R2", *NO_PATIENT)
     return Decision(
         "permit", "R2" if actor.purpose == "care" else "R39", "", "", owners=frozenset({actor.provider}),
+        shared=r41(actor.provider) if actor.purpose == "care" else frozenset(),
         write=actor.purpose == "care",
     )  # fmt: skip

@@ -198,10 +198,18 @@ def _permit(rule: str, actor: Actor, facts: Facts, *, shared: bool) -> Decision:
         hidden_units=frozenset(
             u for p, u in facts.sources if u in inner and p in owners and u not in facts.emergency
         ),
+        shared=r41(own),
         hidden=tuple(hidden),
         obligations=frozenset(obligations),
         write=bool(role["write"]),
     )
+
+
+def r41(own: str) -> frozenset[str]:
+    """R41: a care request, what is asked and answered about it, and a document sent belong to who wrote them and
+    are seen by the care provider they were sent to: sending is a disclosure its sender answers for (OSL 10:1,
+    25:11, 25:13 §§; lag 2017:612). Within that care provider the record opens as any other (R2, R3)."""
+    return frozenset({own})
 
 
 def _inner_block(facts: Facts, units: frozenset[str]) -> Hidden:
