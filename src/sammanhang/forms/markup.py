@@ -12,12 +12,56 @@ from functools import lru_cache
 from html.parser import HTMLParser
 
 TAGS = frozenset(
-    "a abbr b blockquote br caption cite code dd del dfn div dl dt em hr i img ins kbd li ol p pre q s samp small"
-    " span strong sub sup table tbody td tfoot th thead tr u ul var".split()
+    [
+        "a",
+        "abbr",
+        "b",
+        "blockquote",
+        "br",
+        "caption",
+        "cite",
+        "code",
+        "dd",
+        "del",
+        "dfn",
+        "div",
+        "dl",
+        "dt",
+        "em",
+        "hr",
+        "i",
+        "img",
+        "ins",
+        "kbd",
+        "li",
+        "ol",
+        "p",
+        "pre",
+        "q",
+        "s",
+        "samp",
+        "small",
+        "span",
+        "strong",
+        "sub",
+        "sup",
+        "table",
+        "tbody",
+        "td",
+        "tfoot",
+        "th",
+        "thead",
+        "tr",
+        "u",
+        "ul",
+        "var",
+    ]
 )
 # Headings would break the page's own order of headings.
 _HEADINGS = frozenset(f"h{n}" for n in range(1, 7))
-_GONE = frozenset(["script", "style", "iframe", "object", "embed", "template", "noscript", "svg", "math"])
+_GONE = frozenset(
+    ["script", "style", "iframe", "object", "embed", "template", "noscript", "svg", "math"]
+)
 _VOID = frozenset(["br", "hr", "img"])
 _ATTRIBUTES = {
     "a": ("href", "title"), "img": ("src", "alt"), "td": ("colspan", "rowspan"), "th": ("colspan", "rowspan", "scope"),
@@ -113,7 +157,9 @@ def from_markdown(text: str) -> str:
             out.append(f"<ol>{points}</ol>")
         else:
             shown = [
-                f"<b>{_inline(line.lstrip('# '))}</b>" if re.match(r"#{1,6}\s", line) else _inline(line)
+                f"<b>{_inline(line.lstrip('# '))}</b>"
+                if re.match(r"#{1,6}\s", line)
+                else _inline(line)
                 for line in lines
             ]
             out.append(f"<p>{'<br>'.join(shown)}</p>")

@@ -57,6 +57,15 @@ def key_of(kind: str, value: Any) -> str:
     return str(value)
 
 
+def chosen_value(o: Option) -> Any:
+    """An option's value as an answer has it: without the extensions that belong to the questionnaire."""
+    if not isinstance(o.value, dict):
+        return o.value
+    return {
+        k: v for k, v in o.value.items() if k not in ("extension", "_display", "id", "userSelected")
+    }
+
+
 def options_of(raw: dict[str, Any], sets: ValueSets) -> tuple[Option, ...]:
     """The options of an item: its answerOption, else its value set when that is small enough to list."""
     if raw.get("answerOption"):
@@ -118,7 +127,9 @@ class ValueSets:
             return self._expanded(own, ())
         return _official(address)
 
-    def _expanded(self, value_set: dict[str, Any], seen: tuple[str, ...]) -> tuple[Option, ...] | None:
+    def _expanded(
+        self, value_set: dict[str, Any], seen: tuple[str, ...]
+    ) -> tuple[Option, ...] | None:
         expansion = value_set.get("expansion")
         if expansion and expansion.get("contains"):
             return tuple(_members(expansion["contains"]))
@@ -144,7 +155,9 @@ class ValueSets:
                     return None
                 other = self.more.get(address) or _from_content(address.partition("|")[0])
                 some = (
-                    self._expanded(other, (*seen, address)) if other else _official(address.partition("|")[0])
+                    self._expanded(other, (*seen, address))
+                    if other
+                    else _official(address.partition("|")[0])
                 )
                 if some is None:
                     return None
@@ -241,5 +254,3 @@ def search(options: tuple[Option, ...], text: str, limit: int = SHOWN) -> list[O
             first = folded(str(o.words)).startswith(asked[0]) or code.startswith(asked[0])
             hits.append((code != text.strip().lower(), not first, n, o))
     return [o for *_rank, o in sorted(hits, key=lambda h: h[:3])[:limit]]
-
-

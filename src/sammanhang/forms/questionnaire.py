@@ -177,9 +177,7 @@ class Form:
         return tuple(self.index[p] for p in self.index[link].path)
 
 
-def form_of(
-    questionnaire: dict[str, Any], name: str = "", sets: ValueSets | None = None
-) -> Form:
+def form_of(questionnaire: dict[str, Any], name: str = "", sets: ValueSets | None = None) -> Form:
     """A Questionnaire as plain JSON values → a form. Never raises for what is odd in it: `Form.faults` says it."""
     faults: list[str] = []
     known = (sets or ValueSets()).within(questionnaire)
@@ -188,7 +186,9 @@ def form_of(
     for item in list(index.values()):
         for when in item.when:
             if when.question not in index:
-                faults.append(f"{item.link}: enableWhen asks for {when.question}, which is not there")
+                faults.append(
+                    f"{item.link}: enableWhen asks for {when.question}, which is not there"
+                )
     return Form(
         name=name,
         url=questionnaire.get("url") or (f"Questionnaire/{questionnaire.get('id', '')}"),
@@ -299,7 +299,10 @@ def _limit(raw: dict[str, Any], faults: list[str], link: str, *addresses: str) -
     found = extension(raw, *addresses)
     if found is None:
         return None
-    return Limit(value_of({k: v for k, v in found.items() if not k.startswith("_")}), inner(found, faults, link))
+    return Limit(
+        value_of({k: v for k, v in found.items() if not k.startswith("_")}),
+        inner(found, faults, link),
+    )
 
 
 def _decimal(value: Any) -> Decimal | None:
@@ -316,7 +319,11 @@ def _units(raw: dict[str, Any], kind: str, sets: ValueSets) -> tuple[dict[str, A
     if one is None and kind == "quantity" and not several:
         initial = next((value_of(i) for i in raw.get("initial") or ()), None)
         if isinstance(initial, dict) and initial.get("unit"):
-            one = {"system": initial.get("system"), "code": initial.get("code"), "display": initial["unit"]}
+            one = {
+                "system": initial.get("system"),
+                "code": initial.get("code"),
+                "display": initial["unit"],
+            }
             one = {k: v for k, v in one.items() if v}
     return tuple(several) or ((one,) if one else ())
 
@@ -324,7 +331,9 @@ def _units(raw: dict[str, Any], kind: str, sets: ValueSets) -> tuple[dict[str, A
 def _initial(raw: dict[str, Any]) -> tuple[tuple[str, Any], ...]:
     given = [(urls.kind_of(i), value_of(i)) for i in raw.get("initial") or ()]
     chosen = [
-        (urls.kind_of(o), value_of(o)) for o in raw.get("answerOption") or () if o.get("initialSelected")
+        (urls.kind_of(o), value_of(o))
+        for o in raw.get("answerOption") or ()
+        if o.get("initialSelected")
     ]
     return tuple(pair for pair in given or chosen if pair[1] is not None)
 
@@ -334,7 +343,12 @@ def _when(raw: dict[str, Any]) -> tuple[When, ...]:
     for w in raw.get("enableWhen") or ():
         kind = next((k for k in w if k.startswith("answer")), "")
         made.append(
-            When(str(w.get("question")), str(w.get("operator")), kind.removeprefix("answer"), w.get(kind))
+            When(
+                str(w.get("question")),
+                str(w.get("operator")),
+                kind.removeprefix("answer"),
+                w.get(kind),
+            )
         )
     return tuple(made)
 

@@ -26,6 +26,7 @@ FOLDERS = {
     "review": HERE.parent / "care" / "review" / "static",
     "apps": HERE.parent / "care" / "apps" / "static",
     "portal": HERE.parent / "portal" / "static",
+    "forms": HERE.parent / "forms" / "static",
 }
 _SMALLER = {".css", ".js", ".svg", ".txt", ".json"}
 mimetypes.add_type("font/woff2", ".woff2")

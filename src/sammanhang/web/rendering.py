@@ -28,6 +28,7 @@ TEMPLATES = {
     "review": HERE.parent / "care" / "review" / "templates",
     "apps": HERE.parent / "care" / "apps" / "templates",
     "portal": HERE.parent / "portal" / "templates",
+    "forms": HERE.parent / "forms" / "templates",
 }
 THEMES = ("auto", "light", "dark")
 

@@ -1,0 +1,16 @@
+"""Forms: FHIR Questionnaires shown, filled in, checked, prefilled and turned into other resources.
+
+form = await forms.find(database, "downton")
+prefilled = await forms.prefill(form, record)
+draft = await forms.drafts.open(record, form)
+await forms.drafts.save(record, draft, visit.fields)
+faults = forms.check(form, response)
+shown = forms.view(form, response, faults=faults)
+"""
+
+from . import answers
+from .checking import check
+from .questionnaire import Form, form_of
+from .show import FormView, view
+
+__all__ = ["Form", "FormView", "answers", "check", "form_of", "view"]
