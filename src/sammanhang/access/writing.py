@@ -109,6 +109,11 @@ class Changes:
             self._tag(resource, owned, sent_to)
         self._add(resource, stored.id, stored.version, owned)
 
+    def move(self, stored: Stored, resource: Any, owner: Owner, sent_to: Iterable[str]) -> None:
+        """Adds a new version that belongs to another unit: a task that is handed to it, a unit merged into it."""
+        self._tag(resource, owner, sent_to)
+        self._add(resource, stored.id, stored.version, owner)
+
     def run(self, sql: str, values: Any) -> None:
         """Adds a statement of another table (an outbox) to the transaction."""
         self.also.append((sql, values))

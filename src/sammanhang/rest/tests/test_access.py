@@ -333,8 +333,8 @@ async def test_both_walls_give_the_same_answers(
     known: Api, who: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     with_both = await answers(known.as_(who))
-    monkeypatch.setattr(gate, "predicate", lambda scope, alias: ("true", []))
-    monkeypatch.setattr(door, "predicate", lambda scope, alias: ("true", []))
+    monkeypatch.setattr(gate, "predicate", lambda scope, alias, tokens=True: ("true", []))
+    monkeypatch.setattr(door, "predicate", lambda scope, alias, tokens=True: ("true", []))
     with_rows_only = await answers(known.as_(who))
     assert with_both == with_rows_only
     shown = [i for _, _, _, ids in with_both.values() for i in ids]

@@ -244,8 +244,8 @@ async def world(database: str, monkeypatch: pytest.MonkeyPatch) -> AsyncIterator
 @pytest.fixture(params=["both walls", "row-level security alone"])
 def wall(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> str:
     if request.param != "both walls":
-        monkeypatch.setattr(gate, "predicate", lambda scope, alias: ("true", []))
-        monkeypatch.setattr(door, "predicate", lambda scope, alias: ("true", []))
+        monkeypatch.setattr(gate, "predicate", lambda scope, alias, tokens=True: ("true", []))
+        monkeypatch.setattr(door, "predicate", lambda scope, alias, tokens=True: ("true", []))
     return str(request.param)
 
 
