@@ -8,9 +8,13 @@ faults = forms.check(form, response)
 shown = forms.view(form, response, faults=faults)
 """
 
-from . import answers
+from . import answers, drafts
 from .checking import check
+from .library import NoSuchForm, find
+from .prefill import Filled, prefill
 from .questionnaire import Form, form_of
 from .show import FormView, view
 
-__all__ = ["Form", "FormView", "answers", "check", "form_of", "view"]
+__all__ = [
+    "Filled", "Form", "FormView", "NoSuchForm", "answers", "check", "drafts", "find", "form_of", "prefill", "view",
+]  # fmt: skip

@@ -17,7 +17,7 @@ from . import urls, values
 from .calculating import settle
 from .options import Option, chosen_value, key_of
 from .questionnaire import VALUE, Form, Item
-from .tree import PREFIX, Answer, Node, Tree, answer_of, structure, tree_of
+from .tree import PREFIX, Answer, Node, Tree, answer_of, fill_initial, structure, tree_of
 
 OTHER = "~other"
 DO, KEPT = "~do", "~kept"
@@ -275,8 +275,7 @@ def _do(tree: Tree, asked: tuple[str, str]) -> Tree:
         if verb == "add" and node.item.many and node.name.rpartition("[")[0] == name:
             rows = [n for n in beside if n.item is node.item]
             if len(rows) < min(node.item.occurs[1] or MOST_ROWS, MOST_ROWS):
-                element = tree.element(enabled_only=False)
-                return _with_row(tree, element, node, beside)
+                return _with_row(tree, node, beside)
             return tree
         if node.name != name:
             continue
@@ -293,7 +292,7 @@ def _do(tree: Tree, asked: tuple[str, str]) -> Tree:
     return tree
 
 
-def _with_row(tree: Tree, element: dict[str, Any], node: Node, beside: list[Node]) -> Tree:
+def _with_row(tree: Tree, node: Node, beside: list[Node]) -> Tree:
     """A new row last; rows that are still empty stay."""
     rows = [n for n in beside if n.item is node.item]
     last = rows[-1]
@@ -302,6 +301,7 @@ def _with_row(tree: Tree, element: dict[str, Any], node: Node, beside: list[Node
     name = f"{last.name.rpartition('[')[0]}[{last.row + 1}]"
     _rename(fresh, fresh.name, name)
     fresh.parent, fresh.row = last.parent, last.row + 1
+    fill_initial([fresh])
     beside.insert(beside.index(last) + 1, fresh)
     return tree.indexed()
 

@@ -57,18 +57,14 @@ def _choosing(item: Item, node: Node, tree: Tree) -> str:
     options = offered(node, tree)
     if not options:
         return "line"
-    if (
-        item.control in ("autocomplete", "lookup", "search")
-        or (len(options) > MANY
-        and item.control != "drop-down")
+    if item.control in ("autocomplete", "lookup", "search") or (
+        len(options) > MANY and item.control != "drop-down"
     ):
         return "search" if len(options) > SHOWN or item.control else "select"
     if item.repeats:
         return "checks"
-    if (
-        item.control == "drop-down"
-        or (len(options) > MOST_ROWS
-        and item.control not in ("radio-button", "radio"))
+    if item.control == "drop-down" or (
+        len(options) > MOST_ROWS and item.control not in ("radio-button", "radio")
     ):
         return "select"
     return "radio"

@@ -44,6 +44,9 @@ class Evaluator:
         self.tree = tree
         self.contexts = dict(contexts or {})
         self.failed: dict[str, str] = {}
+        self.bound: dict[
+            int, dict[str, Any]
+        ] = {}  # what a row of a repeating group stands for, by node
         self.refresh()
 
     def refresh(self) -> None:
@@ -92,6 +95,8 @@ class Evaluator:
                     return self._variable(variables[n], node, n)
             if node is None:
                 return self.contexts.get(name, [])
+            if name in self.bound.get(id(node), ()):
+                return self.bound[id(node)][name]
             node, before = node.parent, None
 
     def _variable(self, variable: Expression, node: Node | None, n: int) -> Any:

@@ -18,6 +18,7 @@ from sammanhang.web import show as looks
 from . import controls
 from .answers import KEPT, keep
 from .calculating import settle
+from .contexts import LABELS
 from .controls import Choice
 from .expressions import Contexts
 from .questionnaire import Form, Item
@@ -246,28 +247,36 @@ def _field(node: Node, rows: list[Node], look: _Look, heading: int) -> FieldView
 
 
 def _source(node: Node, look: _Look) -> str:
-    """Where a prefilled answer came from, in words; that it was changed here, when it was."""
-    told = next((a for a in node.answers if a.source is not None), None)
-    found = source_of(told.source) if told is not None else look.sources.get(node.item.link)
-    if found is None or not node.answered:
+    """Where prefilled answers came from, in words; that one was changed here, when it was."""
+    found = [s for a in node.answers if (s := source_of(a.source)) is not None]
+    if not found and node.item.link in look.sources:
+        found = [look.sources[node.item.link]]
+    if not found or not node.answered:
         return ""
-    day = looks.plain_day(found.at) if found.at else ""
-    where = ", ".join(t for t in (day, found.where) if t)
-    now = "; ".join(typed(node.item.type, v) for v in node.values)
-    same_as = (
-        told is None
-        or not found.was
-        or found.was == "–"
-        or typed(node.item.type, told.value) == found.was
-    )
-    if same_as or not now:
-        return _("Från journalen: %(where)s") % {"where": where} if where else _("Från journalen")
-    if where:
-        return _("Ändrat här. Journalen säger %(was)s (%(where)s).") % {
-            "was": found.was,
-            "where": where,
-        }
-    return _("Ändrat här. Journalen säger %(was)s.") % {"was": found.was}
+    first = found[0]
+    if len(found) == 1 and first.was not in ("", "–") and not node.item.repeats:
+        now = next(
+            (
+                typed(node.item.type, a.value) if a.value is not None else a.typed
+                for a in node.answers
+            ),
+            "",
+        )
+        if now != first.was:
+            where = _where(first)
+            if where:
+                return _("Ändrat här. Journalen säger %(was)s (%(where)s).") % {
+                    "was": first.was,
+                    "where": where,
+                }
+            return _("Ändrat här. Journalen säger %(was)s.") % {"was": first.was}
+    where = "; ".join(dict.fromkeys(_where(s) for s in found[:4]))
+    return _("Från journalen: %(where)s") % {"where": where} if where else _("Från journalen")
+
+
+def _where(s: Source) -> str:
+    where = _(LABELS[s.where]) if s.where in LABELS else s.where
+    return ", ".join(t for t in (s.what, looks.plain_day(s.at) if s.at else "", where) if t)
 
 
 def _score(s: Score, tree: Tree) -> ScoreView:

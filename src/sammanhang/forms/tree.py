@@ -274,6 +274,25 @@ def _rows(
     return made
 
 
+def fill_initial(nodes: list[Node]) -> None:
+    """Gives questions without an answer the first values their form says."""
+    for node in nodes:
+        if node.item.initial and not node.answers and node.item.question:
+            some = (
+                node.item.initial
+                if node.item.repeats and not node.item.many
+                else node.item.initial[:1]
+            )
+            node.answers = [Answer(kind, _stripped(value)) for kind, value in some]
+        fill_initial(node.nodes)
+
+
+def _stripped(value: Any) -> Any:
+    if not isinstance(value, dict):
+        return value
+    return {k: v for k, v in value.items() if k not in ("extension", "_display")}
+
+
 def answer_of(told: dict[str, Any]) -> Answer:
     """One answer of a response."""
     kind, value = urls.kind_of(told), urls.value_of(told)

@@ -44,7 +44,9 @@ SUPPORTED: dict[str, tuple[str, ...]] = {
         SDC + "sdc-questionnaire-candidateExpression", SDC + "sdc-questionnaire-answerOptionsToggleExpression",
         SDC + "sdc-questionnaire-choiceColumn",
     ),
-    "scores": (HL7 + "ordinalValue", HL7 + "itemWeight"),
+    "scores": (
+        HL7 + "ordinalValue", HL7 + "itemWeight", OWN + "score-band", OWN + "score-highest",
+    ),
     "prefill": (
         SDC + "sdc-questionnaire-launchContext", SDC + "sdc-questionnaire-observationLinkPeriod",
         SDC + "sdc-questionnaire-itemPopulationContext", SDC + "sdc-questionnaire-sourceQueries",

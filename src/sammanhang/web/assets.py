@@ -21,6 +21,7 @@ HERE = Path(__file__).parent
 FOLDERS = {
     "": HERE / "static",
     "chart": HERE.parent / "care" / "chart" / "static",
+    "assessments": HERE.parent / "care" / "assessments" / "static",
     "consents": HERE.parent / "care" / "consents" / "static",
     "emergency": HERE.parent / "care" / "emergency" / "static",
     "review": HERE.parent / "care" / "review" / "static",
