@@ -22,6 +22,7 @@ HERE = Path(__file__).parent
 TEMPLATES = {
     "web": HERE / "templates",
     "chart": HERE.parent / "care" / "chart" / "templates",
+    "assessments": HERE.parent / "care" / "assessments" / "templates",
     "consents": HERE.parent / "care" / "consents" / "templates",
     "emergency": HERE.parent / "care" / "emergency" / "templates",
     "rules": HERE.parent / "care" / "rules" / "templates",
@@ -29,6 +30,7 @@ TEMPLATES = {
     "apps": HERE.parent / "care" / "apps" / "templates",
     "requests": HERE.parent / "care" / "requests" / "templates",
     "portal": HERE.parent / "portal" / "templates",
+    "forms": HERE.parent / "forms" / "templates",
 }
 THEMES = ("auto", "light", "dark")
 
