@@ -73,8 +73,9 @@ class Open:
 def myself(actor: Actor) -> Reference:
     """The person as resources name them: their assignment, with name and role."""
     a = actor.assignment
-    if a is None:
-        return Reference(display=actor.name or actor.id)
+    if a is None or not a.id:  # another system, in the name of a unit
+        who = [actor.name or actor.id, a.unit_name if a is not None else ""]
+        return Reference(display=", ".join(filter(None, who)))
     return Reference(
         reference=f"PractitionerRole/{a.id}", display=f"{actor.name}, {a.role_text.lower()}"
     )
