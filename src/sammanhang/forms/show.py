@@ -22,7 +22,7 @@ from .contexts import LABELS
 from .controls import Choice
 from .expressions import Contexts
 from .questionnaire import Form, Item
-from .scoring import Score, left, scores
+from .scoring import Score, bands_of, left, scores
 from .sources import Source, source_of
 from .tree import PREFIX, Node, Tree, tree_of
 from .values import typed
@@ -208,7 +208,7 @@ def label_of(node: Node) -> str:
 def _fields(nodes: list[Node], look: _Look, heading: int) -> tuple[FieldView, ...]:
     made = []
     for node in nodes:
-        if node.item.hidden or node.item.usage in ("capture-none", "display"):
+        if node.item.hidden or node.item.usage == "capture-none" or bands_of(node.item):
             continue
         rows = [n for n in nodes if n.item is node.item] if node.item.many else [node]
         made.append(_field(node, rows, look, heading))

@@ -66,7 +66,7 @@ SUPPORTED: dict[str, tuple[str, ...]] = {
 HARMLESS: tuple[str, ...] = (
     HL7 + "rendering-style", HL7 + "rendering-styleSensitive", HL7 + "designNote", HL7 + "preferredTerminologyServer",
     HL7 + "questionnaire-signatureRequired", HL7 + "questionnaire-studyprotocolIssues", HL7 + "data-absent-reason",
-    HL7 + "questionnaire-fhirType", HL7 + "questionnaire-baseType", HL7 + "structuredefinition-wg",
+    HL7 + "terminology-server", HL7 + "questionnaire-fhirType", HL7 + "questionnaire-baseType", HL7 + "structuredefinition-wg",
     HL7 + "questionnaire-preferredTerminologyServer", HL7 + "valueset-label", HL7 + "codesystem-label",
     HL7 + "11179-permitted-value-conceptmap", HL7 + "artifact-author", HL7 + "questionnaire-derivationType",
     SDC + "sdc-questionnaire-preferredTerminologyServer", SDC + "sdc-questionnaire-keyboard",

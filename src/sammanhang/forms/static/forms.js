@@ -153,7 +153,7 @@
       if (event.ctrlKey || event.metaKey || event.altKey || !keysOn()) return;
       const rows = event.target.closest("[data-numbered]");
       if (!rows || event.target.type === "text" || !/^[1-9]$/.test(event.key)) return;
-      const chosen = $$("input[type=radio]", rows)[Number(event.key) - 1];
+      const chosen = rows.querySelector(`[data-digit="${event.key}"]`);
       if (!chosen) return;
       event.preventDefault(); event.stopPropagation();
       chosen.checked = true; chosen.focus();

@@ -31,8 +31,15 @@ async def amira(as_):
 
 def hidden(page) -> list[tuple[str, str]]:
     """The hidden fields of the form on a page."""
-    form = page.text[page.text.index('class="as-form"') :] if 'class="as-form"' in page.text else page.text
-    return [(n, html.unescape(v)) for n, v in re.findall(r'<input type="hidden" name="([^"]+)" value="([^"]*)"', form)]
+    form = (
+        page.text[page.text.index('class="as-form"') :]
+        if 'class="as-form"' in page.text
+        else page.text
+    )
+    return [
+        (n, html.unescape(v))
+        for n, v in re.findall(r'<input type="hidden" name="([^"]+)" value="([^"]*)"', form)
+    ]
 
 
 async def send(browser, address, page, fields):
@@ -40,7 +47,9 @@ async def send(browser, address, page, fields):
     from urllib.parse import urlencode
 
     return await browser.client.post(
-        address, content=urlencode([*hidden(page), *fields]), headers={"content-type": "application/x-www-form-urlencoded"}
+        address,
+        content=urlencode([*hidden(page), *fields]),
+        headers={"content-type": "application/x-www-form-urlencoded"},
     )
 
 
@@ -56,7 +65,9 @@ async def test_what_the_medication_list_says_is_filled_in_with_its_source(amira)
 
 async def test_what_is_missing_is_said_with_a_way_to_it_and_nothing_typed_is_lost(amira):
     page = await amira.get(DOWNTON)
-    page = await send(amira, DOWNTON, page, [*FULL[:3], ("form.kommentar", "Ramlade i badrummet"), ("do", "sign")])
+    page = await send(
+        amira, DOWNTON, page, [*FULL[:3], ("form.kommentar", "Ramlade i badrummet"), ("do", "sign")]
+    )
     assert page.status_code == 422
     assert 'href="#f-form_2e_gang"' in page.text and "Ramlade i badrummet" in page.text
     assert "Välj ett svar." in page.text
@@ -96,14 +107,28 @@ async def test_the_stored_observation_carries_all_of_it(amira, services):
     o = next(r.resource for r in rows if r.type == "Observation" and r.resource.derivedFrom and r.resource.derivedFrom[0].reference == f"QuestionnaireResponse/{id}")  # fmt: skip
     assert o.valueInteger == 4 and o.status == "final"
     assert o.code.coding[0].code == "downton" and o.category[0].coding[0].code == "survey"
-    assert o.interpretation[0].text == "Risk för fall" and o.method.text == "Downton fallriskindex, version 1.0.0"
-    assert o.performer[0].reference.startswith("PractitionerRole/") and "Amira Haddad" in o.performer[0].display
+    assert (
+        o.interpretation[0].text == "Risk för fall"
+        and o.method.text == "Downton fallriskindex, version 1.0.0"
+    )
+    assert (
+        o.performer[0].reference.startswith("PractitionerRole/")
+        and "Amira Haddad" in o.performer[0].display
+    )
 
 
 async def test_a_draft_is_saved_as_one_types_and_says_what_the_server_makes_of_it(amira):
     page = await amira.get(f"{SVEA}/assessments/norton")
     system = "http://sammanhang.se/fhir/CodeSystem/norton"
-    names = ("psykiskt", "aktivitet", "rorlighet", "foda", "vatska", "inkontinens", "allmantillstand")
+    names = (
+        "psykiskt",
+        "aktivitet",
+        "rorlighet",
+        "foda",
+        "vatska",
+        "inkontinens",
+        "allmantillstand",
+    )
     some = [(f"form.{n}", f"{system}|{n}-3") for n in names[:6]]
     part = await send(amira, f"{SVEA}/forms/draft", page, some)
     assert part.status_code == 200 and "Utkast sparat" in part.text
@@ -111,7 +136,10 @@ async def test_a_draft_is_saved_as_one_types_and_says_what_the_server_makes_of_i
     part = await send(amira, f"{SVEA}/forms/draft", part, [*some, ("form.allmantillstand", f"{system}|allmantillstand-2"), ("csrf", dict(hidden(page))["csrf"])])  # fmt: skip
     assert "Ökad risk för trycksår" in part.text
     again = await amira.get(f"{SVEA}/assessments/norton")
-    assert re.search(r'value="[^"]*allmantillstand-2" *checked', again.text) or "allmantillstand-2" in again.text
+    assert (
+        re.search(r'value="[^"]*allmantillstand-2" *checked', again.text)
+        or "allmantillstand-2" in again.text
+    )
     assert 'class="tag info"' in (await amira.get(f"{SVEA}/assessments")).text
 
 
@@ -124,7 +152,10 @@ async def test_a_draft_that_was_signed_meanwhile_is_not_begun_again(amira):
     assert "/signed/" in signed.url.path
     late = await send(amira, f"{SVEA}/forms/draft", first, [*FULL, csrf])
     assert late.status_code == 409 and "signerats eller kastats" in late.text
-    assert 'class="tag info"' not in (await amira.get(f"{SVEA}/assessments")).text.partition("norton")[0]
+    assert (
+        'class="tag info"'
+        not in (await amira.get(f"{SVEA}/assessments")).text.partition("norton")[0]
+    )
 
 
 async def test_an_unknown_instrument_and_an_assessment_that_is_not_there_look_the_same(amira):
