@@ -26,6 +26,7 @@ FOLDERS = {
     "emergency": HERE.parent / "care" / "emergency" / "static",
     "review": HERE.parent / "care" / "review" / "static",
     "apps": HERE.parent / "care" / "apps" / "static",
+    "requests": HERE.parent / "care" / "requests" / "static",
     "portal": HERE.parent / "portal" / "static",
     "forms": HERE.parent / "forms" / "static",
 }

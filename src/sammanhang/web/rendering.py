@@ -28,6 +28,7 @@ TEMPLATES = {
     "rules": HERE.parent / "care" / "rules" / "templates",
     "review": HERE.parent / "care" / "review" / "templates",
     "apps": HERE.parent / "care" / "apps" / "templates",
+    "requests": HERE.parent / "care" / "requests" / "templates",
     "portal": HERE.parent / "portal" / "templates",
     "forms": HERE.parent / "forms" / "templates",
 }
@@ -43,7 +44,9 @@ class Place:
     key: str
 
 
-PLACES = (Place(N_("Start"), "/", "s"), Place(N_("Patienter"), "/patients", "p"))
+PLACES = (
+    Place(N_("Start"), "/", "s"), Place(N_("Patienter"), "/patients", "p"), Place(N_("Vårdbegäran"), "/requests", "v"),
+)  # fmt: skip
 REVIEW = Place(N_("Loggranskning"), "/review", "")
 CHECKS = Place(N_("Loggkontroller"), "/review/figures", "")
 

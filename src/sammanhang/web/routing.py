@@ -64,6 +64,7 @@ SLICES = (
     "sammanhang.care.apps.consent",
     "sammanhang.care.apps.pages",
     "sammanhang.care.apps.admin",
+    "sammanhang.care.requests.pages",
     "sammanhang.portal.pages",
     "sammanhang.portal.log",
     "sammanhang.portal.rights",
