@@ -93,7 +93,7 @@ def new_task(
         lastModified=instant(at),
         requester=requester,
         owner=Reference(reference=f"Organization/{owner}", display=owner_name),
-        performerType=[_function(function, named)],
+        performerType=[_function(function, named)] if function else None,
         restriction=TaskRestriction(period=Period(end=instant(deadline.at))),
         extension=_extensions(deadline.steps),
     )
