@@ -23,6 +23,7 @@ from sammanhang.fhir.r4 import Reference
 from sammanhang.kernel import clock
 from sammanhang.kernel.content import content
 from sammanhang.kernel.errors import SammanhangError
+from sammanhang.store.group import chain_of
 from sammanhang.store.rows import Row
 from sammanhang.store.trace import Entry
 from sammanhang.store.types import NUMBER
@@ -76,6 +77,9 @@ async def _batch(doors: Doors, now: datetime, report: Report) -> bool:
     rows: list[Row] = []
     entries: list[Entry] = []
     async with doors.database.writing() as connection:
+        await chain_of(
+            connection
+        )  # not in the transaction: a chain that is undone with it would be none
         async with connection.transaction():
             cursor = connection.quick
             await cursor.execute(SQL["due"], (NUMBER["Task"], now, sorted(report.passed), BATCH))

@@ -166,7 +166,7 @@ async def _move_all(
             except Unavailable:
                 raise
             except (SammanhangError, ValueError) as e:
-                log.error("Task/%s cannot be moved: %s", id, type(e).__name__)
+                log.error("Task/%s cannot be moved: %s", id, e)
                 left.add(id)
 
 

@@ -203,7 +203,9 @@ def set_act(task: Any, verb: str, by: Reference, at: datetime, reason: str = "")
     if reason:
         parts.append(Extension(url="reason", valueString=reason))
     _replace(task, ACT, Extension(url=ACT, extension=parts))
-    task.lastModified = instant(at)
+    # the clock of the system that made it may be ahead of ours, and nothing is modified before it is authored (inv-1)
+    ahead = task.authoredOn is not None and bounds(task.authoredOn)[0] > at
+    task.lastModified = task.authoredOn if ahead else instant(at)
 
 
 def set_taken_by(task: Any, who: Reference | None) -> None:

@@ -139,6 +139,16 @@ async def test_a_task_about_nothing_and_with_no_owner_can_be_handed_over_and_sha
     assert task.owner.display == "Hemsjukvård Centrum, Borås"
 
 
+async def test_the_work_of_a_system_whose_clock_is_ahead_is_taken_all_the_same(
+    services: Services,
+) -> None:
+    ahead = tasks.instant(clock.now() + timedelta(minutes=5))
+    id = await foreign(services, authoredOn=ahead, lastModified=ahead)
+    await commands.take(services.doors, await somebody(services, "amira-haddad", "Centrum"), id)
+    task = await task_now(services, id)
+    assert task.status == "received" and task.lastModified == ahead
+
+
 async def test_work_is_not_given_to_a_substitute_who_is_away_too(services: Services) -> None:
     id = await make_task(services, CENTRUM)
     amira = await somebody(services, "amira-haddad", "Centrum")
