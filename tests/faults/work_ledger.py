@@ -20,6 +20,7 @@ from typing import Any
 from zoneinfo import ZoneInfo
 
 import psycopg
+from msgspec.json import decode
 
 from sammanhang.access.audit import verify
 from sammanhang.fhir.indexing import self_hash
@@ -69,7 +70,7 @@ class Ledger:
             open_: dict[str, str] = {}
             for line in file.read_text("utf-8").splitlines(keepends=True):
                 if line.endswith("\n"):
-                    made._take(json.loads(line), open_)
+                    made._take(decode(line), open_)
             made.never.update(open_.values())
         return made
 
@@ -148,14 +149,18 @@ class Found:
         )
 
 
-def examine(dsn: str, ledger: Ledger, *, made_ids: set[str] | None = None, bulk: bool = False) -> Found:  # fmt: skip
-    """Compares ledger, Tasks, projection, events and trace. `bulk`: some were loaded, whose trace counts them."""
+def examine(dsn: str, ledger: Ledger, *, made: set[str] | None = None, loaded: set[str] | None = None) -> Found:  # fmt: skip
+    """Compares ledger, Tasks, projection, events and trace.
+
+    `made` are ids that were acknowledged to whoever made many at once; those of them in `loaded` came by bulk load,
+    whose trace only says how many.
+    """
     found = Found()
     marks: Counter[str] = Counter()
     with psycopg.connect(dsn) as db:
         parties = dict(db.execute("SELECT number, id FROM store.party").fetchall())
         audited = _audited(db, found)
-        seen = _tasks(db, found, marks, parties, audited, bulk, made_ids or set())
+        seen = _tasks(db, found, marks, parties, audited, loaded or set())
         _events(db, found)
     for mark, (do, task, by) in ledger.acknowledged.items():
         if task not in seen and not (do == "create" and mark in seen):
@@ -174,8 +179,8 @@ def examine(dsn: str, ledger: Ledger, *, made_ids: set[str] | None = None, bulk:
     for mark in ledger.told_no:
         if marks[mark]:
             found.say(f"Done all the same: {mark} was refused, or settled as not there.")
-    if made_ids:
-        gone = made_ids - seen
+    if made:
+        gone = made - seen
         found.lost += len(gone)
         found.faults += [f"Lost: Task/{id} was loaded and is not there." for id in list(gone)[:20]]
     report = verify(dsn)
@@ -196,7 +201,7 @@ def _versions(db: psycopg.Connection[Any]) -> Iterator[tuple[Any, ...]]:
 
 def _tasks(
     db: psycopg.Connection[Any], found: Found, marks: Counter[str], parties: dict[int, str],
-    audited: Counter[str], bulk: bool, loaded: set[str],
+    audited: Counter[str], loaded: set[str],
 ) -> set[str]:  # fmt: skip
     """Every Task's history and projection; the ids there are."""
     seen: set[str] = set()
@@ -222,7 +227,7 @@ def _tasks(
                 row = projected.fetchone()
             seen.add(id)
             _history(found, marks, versions, parties)
-            want = len(versions) - (1 if bulk and id in loaded else 0)
+            want = len(versions) - (id in loaded)
             if audited[id] != want:
                 found.say(f"Task/{id}: {want} versions, {audited[id]} audit entries.")
         if row is not None:
@@ -244,7 +249,7 @@ def _history(
         found.say(f"The history of Task/{id} is not whole: {numbers}.")
     level, act = 0, None
     for version in versions:
-        task = json.loads(version[6])
+        task = decode(version[6])
         if task["meta"]["versionId"] != str(version[1]) or task["id"] != id:
             found.say(f"Task/{id} version {version[1]} calls itself {task['meta']['versionId']}.")
         act = _one_version(found, marks, task, level, act)
@@ -293,7 +298,7 @@ def _one_version(found: Found, marks: Counter[str], task: Any, level: int, befor
 def _projection(found: Found, row: tuple[Any, ...], version: tuple[Any, ...], parties: dict[int, str]) -> None:  # fmt: skip
     """The row of work.task against what the Task says."""
     _, _, id, updated, _, unit, body, _ = version
-    t = json.loads(body)
+    t = decode(body)
     way, level = _way(t), max(0, _level(t))
     refers = t.get("owner", {}).get("reference", "")
     taken = (_extension(t, "task-taken-by") or {}).get("valueReference", {}).get("reference", "")
@@ -358,7 +363,7 @@ def _audited(db: psycopg.Connection[Any], found: Found) -> Counter[str]:
             for line in lines.split(b"\n"):
                 if b"Task/" not in line:
                     continue
-                said = json.loads(line)
+                said = decode(line)
                 if said.get("outcome", "ok") != "ok":
                     continue
                 changes = (said.get("details") or {}).get("changes")
