@@ -13,7 +13,7 @@ from typing import Any
 
 from sammanhang.access.actor import Actor
 from sammanhang.access.door import Doors, Record, Stored
-from sammanhang.access.staff import held_with, name_of
+from sammanhang.access.staff import held_with, resources, shown_name
 from sammanhang.access.writing import Changes
 from sammanhang.access.writing import sent_to as sent_to_of
 from sammanhang.fhir.indexing import self_hash, slot
@@ -44,12 +44,21 @@ MOST_COLLEAGUES = 300
 
 @dataclass(frozen=True, slots=True)
 class Colleague:
-    """Somebody who works at the unit now: id of the assignment, of the person, and what they are."""
+    """Somebody who works at the unit now: id of the assignment, of the person, their name, and what they are."""
 
     assignment: str
     practitioner: str
+    name: str
     role: str
     role_text: str
+
+    @property
+    def reference(self) -> Reference:
+        """The colleague as resources name them."""
+        return Reference(
+            reference=f"PractitionerRole/{self.assignment}",
+            display=f"{self.name}, {self.role_text.lower()}",
+        )
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,8 +73,9 @@ class Open:
 def myself(actor: Actor) -> Reference:
     """The person as resources name them: their assignment, with name and role."""
     a = actor.assignment
-    if a is None:
-        return Reference(display=actor.name or actor.id)
+    if a is None or not a.id:  # another system, in the name of a unit
+        who = [actor.name or actor.id, a.unit_name if a is not None else ""]
+        return Reference(display=", ".join(filter(None, who)))
     return Reference(
         reference=f"PractitionerRole/{a.id}", display=f"{actor.name}, {a.role_text.lower()}"
     )
@@ -124,7 +134,7 @@ async def hand_over(
     doors: Doors, actor: Actor, id: str, to: str, note: str = "", *, request: str | None = None
 ) -> None:
     """To a colleague's assignment at the unit, or to a function there (`function:rehab`). Raises `NoSuchColleague`."""
-    target = await _colleague(doors, actor, to) if not to.startswith("function:") else None
+    target = await colleague(doors, _unit(actor), to) if not to.startswith("function:") else None
     function = to.removeprefix("function:") if target is None else ""
     if target is None and function not in content("routing/functions")["functions"]:
         raise NoSuchColleague
@@ -152,7 +162,7 @@ async def delegate(
     """
     if not what.strip():
         raise ReasonMissing
-    target = await _colleague(doors, actor, to)
+    target = await colleague(doors, _unit(actor), to)
     units = await units_of(doors.database)
 
     def change(t: Open, now: datetime) -> bool:
@@ -213,14 +223,28 @@ async def cancel(
 
 
 async def colleagues(doors: Doors, unit: str) -> list[Colleague]:
-    """Who works at a unit now."""
+    """Who works at a unit now, by name."""
     token = self_hash("Organization", unit) ^ _AT_UNIT
     held = await held_with(doors.database, [token], MOST_COLLEAGUES)
-    return [
-        Colleague(h.assignment.id, h.practitioner, h.assignment.role, h.assignment.role_text)
+    held = [h for h in held if h.assignment.unit == unit]
+    people = await resources(doors.database, "Practitioner", {h.practitioner for h in held})
+    found = [
+        Colleague(
+            h.assignment.id, h.practitioner, shown_name(people[h.practitioner]), h.assignment.role,
+            h.assignment.role_text,
+        )
         for h in held
-        if h.assignment.unit == unit
-    ]
+        if h.practitioner in people and people[h.practitioner].active is not False
+    ]  # fmt: skip
+    return sorted(found, key=lambda c: (c.name, c.role))
+
+
+async def colleague(doors: Doors, unit: str, assignment: str) -> Reference:
+    """Somebody who works at a unit now, as resources name them. Raises `NoSuchColleague`."""
+    found = next((c for c in await colleagues(doors, unit) if c.assignment == assignment), None)
+    if found is None:
+        raise NoSuchColleague
+    return found.reference
 
 
 def in_functions(role: str) -> list[str]:
@@ -263,14 +287,5 @@ async def _do(
                 raise ChangedMeanwhile from None
 
 
-async def _colleague(doors: Doors, actor: Actor, assignment: str) -> Reference:
-    """A colleague at the actor's unit, as resources name them."""
-    unit = actor.assignment.unit if actor.assignment is not None else ""
-    found = next((c for c in await colleagues(doors, unit) if c.assignment == assignment), None)
-    if found is None:
-        raise NoSuchColleague
-    name = await name_of(doors.database, f"Practitioner/{found.practitioner}")
-    return Reference(
-        reference=f"PractitionerRole/{assignment}",
-        display=f"{name or ''}, {found.role_text.lower()}",
-    )
+def _unit(actor: Actor) -> str:
+    return actor.assignment.unit if actor.assignment is not None else ""
