@@ -138,11 +138,12 @@ async def hand_over(
     function = to.removeprefix("function:") if target is None else ""
     if target is None and function not in content("routing/functions")["functions"]:
         raise NoSuchColleague
+    units = await units_of(doors.database)
 
     def change(t: Open, now: datetime) -> bool:
         if target is None:
-            owner = t.task.owner
-            tasks.set_owner(t.task, tasks.owner_of(t.task), owner.display or "", function)
+            unit = tasks.owner_of(t.task)
+            tasks.set_owner(t.task, unit, units.name(unit), function)
         else:
             tasks.set_taken_by(t.task, target)
         if note:
@@ -167,7 +168,8 @@ async def delegate(
     def change(t: Open, now: datetime) -> bool:
         part_of = Reference(reference=f"Task/{t.stored.id}")
         unit = units.get(tasks.owner_of(t.task))
-        assert unit is not None and t.task.focus is not None
+        assert unit is not None  # the door has seen to it: the task is the actor's unit's
+        focus = t.task.focus or part_of
         priority = priority_of(t.task)
         until = deadline("otherwise", priority, now, unit.calendar)
         whole = tasks.deadline_of(t.task)
@@ -175,7 +177,7 @@ async def delegate(
             until = Deadline(whole, until.steps)
         child = tasks.new_task(
             "otherwise", patient=t.record.patient_id, owner=unit.id, owner_name=unit.name,
-            function=tasks.function_of(t.task), focus=t.task.focus, deadline=until, priority=priority,
+            function=tasks.function_of(t.task), focus=focus, deadline=until, priority=priority,
             requester=myself(actor), at=now, description=what.strip(),
         )  # fmt: skip
         child.partOf = [part_of]
