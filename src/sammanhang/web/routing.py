@@ -58,6 +58,11 @@ SLICES = (
     "sammanhang.care.review.pages",
     "sammanhang.care.review.figures",
     "sammanhang.care.review.public",
+    "sammanhang.care.worklist.pages",
+    "sammanhang.care.worklist.tasks",
+    "sammanhang.care.worklist.absence",
+    "sammanhang.care.worklist.events",
+    "sammanhang.care.worklist.adrift",
     "sammanhang.care.apps.consent",
     "sammanhang.care.apps.pages",
     "sammanhang.care.apps.admin",
@@ -70,12 +75,14 @@ SLICES = (
 
 @dataclass(frozen=True, slots=True)
 class Rule:
-    """One page: its path, methods, access rule and handler."""
+    """One page: its path, methods, access rule and handler. `quiet` for what a page that is open asks for by itself:
+    it does not count as activity, and the session locks all the same."""
 
     path: str
     methods: tuple[str, ...]
     access: Access
     handler: Handler
+    quiet: bool = False
 
     @property
     def name(self) -> str:
@@ -137,14 +144,14 @@ class Visit:
 
 
 def page(
-    path: str, *, access: Access, methods: tuple[str, ...] = ("GET",)
+    path: str, *, access: Access, methods: tuple[str, ...] = ("GET",), quiet: bool = False
 ) -> Callable[[Handler], Handler]:
     """Registers a page with its access rule. Raises ValueError for a rule that does not exist."""
     if access not in ACCESS:
         raise ValueError(f"{path}: there is no access rule {access!r}")
 
     def register(handler: Handler) -> Handler:
-        REGISTRY.append(Rule(path, methods, access, handler))
+        REGISTRY.append(Rule(path, methods, access, handler, quiet))
         return handler
 
     return register
@@ -165,7 +172,7 @@ async def _serve(rule: Rule, request: Request) -> Response:
     visit = Visit(request, request.app.state.services)
     request.state.visit = visit
     i18n.use(chosen_language(request))
-    visit.session = await sessions.current(request)
+    visit.session = await sessions.current(request, touch=not rule.quiet)
     if _of_others(rule, visit):
         # To the asker it is as if it were not there; the trace knows that they tried.
         await trace(request, "refuse", visit.actor, outcome="refused", request=visit.id)
