@@ -6,6 +6,8 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
+import msgspec
+
 from sammanhang.kernel import clock
 from sammanhang.kernel.content import content
 from sammanhang.kernel.i18n import _, either, ngettext
@@ -73,11 +75,13 @@ class Row:
 
 @dataclass(frozen=True, slots=True)
 class Todo:
-    """What waits for somebody, on the start page: counts, the most urgent rows, and where live news begin."""
+    """What waits for somebody, on the start page: counts, the most urgent rows, the snapshot live news go on from,
+    and what the scripts say."""
 
     counts: Counts
     rows: tuple[Row, ...]
     since: str
+    words: str
 
 
 async def todo(visit: Visit) -> Todo:
@@ -85,7 +89,7 @@ async def todo(visit: Visit) -> Todo:
     doors, actor = visit.services.doors, visit.actor
     seen, since = await counts(doors, actor)
     listed = await worklist(doors, actor, Filter("todo"), limit=START)
-    return Todo(seen, await rows_of(visit, listed.lines, listed.scope), since)
+    return Todo(seen, await rows_of(visit, listed.lines, listed.scope), since, words())
 
 
 async def rows_of(visit: Visit, lines: tuple[Line, ...], scope: Scope) -> tuple[Row, ...]:
@@ -211,3 +215,12 @@ def _span(minutes: int) -> str:
     if minutes < 48 * 60:
         return ngettext("%(n)s tim", "%(n)s tim", minutes // 60) % {"n": minutes // 60}
     return ngettext("%(n)s dag", "%(n)s dagar", minutes // 1440) % {"n": minutes // 1440}
+
+
+def words() -> str:
+    """What `live.js` says, in the reader's language, as JSON."""
+    return msgspec.json.encode({
+        "late": _("försenad %(span)s"), "left": _("%(span)s kvar"), "min": _("%(n)s min"), "hour": _("%(n)s tim"),
+        "day": _("%(n)s dag"), "days": _("%(n)s dagar"), "new": _("%(n)s ny"), "news": _("%(n)s nya"),
+        "all": _("Listan har ändrats"), "gone": _("inte längre enhetens"),
+    }).decode()  # fmt: skip

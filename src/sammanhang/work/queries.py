@@ -298,3 +298,11 @@ def _line(r: tuple[Any, ...], task: Any) -> Line:
         self, id, patient, kind, state, PRIORITIES[priority], deadline, level, function, taken_by, focus, tuple(up), open,
         task,
     )  # fmt: skip
+
+
+async def unrouted(database: Database, unit: str = "") -> int:
+    """How many requests that no rule could route wait to be distributed, at a unit or everywhere; one query."""
+    async with database.reading(EVERYTHING) as connection:
+        database.queries += 1
+        rows = await connection.fetch(SQL["unrouted"], (unit, unit))
+    return int(rows[0][0])

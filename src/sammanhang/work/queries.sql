@@ -44,8 +44,8 @@ SELECT r.self, r.body FROM store.other r WHERE r.type = %s AND r.self = ANY(%s::
 SELECT r.version, r.updated, r.body FROM store.history r
  WHERE r.self = %s AND r.type = %s AND r.id = %s AND r.body IS NOT NULL AND {wall} ORDER BY r.version LIMIT %s;
 
--- focus_patients: the patients whose records hold what a page is about
-SELECT DISTINCT p.id FROM work.task t JOIN store.patient p ON p.self = t.patient WHERE t.focus = %s LIMIT 2;
+-- patient_id: the id of a patient by their number
+SELECT id FROM store.patient WHERE self = %s;
 
 -- about: the tasks about an order, open and closed
 SELECT self, id, owner, open, kind, state, deadline, level FROM work.task WHERE focus = %s ORDER BY authored;
@@ -114,5 +114,8 @@ SELECT t.id, t.patient IS NOT NULL, t.owner, t.function, t.kind, t.state, t.prio
     WHEN t.state = 'on-hold' AND NOT EXISTS (SELECT FROM work.task o WHERE o.focus = t.focus AND o.open AND o.self <> t.self
         AND o.state <> 'on-hold') THEN 'waiting'
     END AS why) w
- WHERE t.open AND why IS NOT NULL
+ WHERE t.open AND why IS NOT NULL AND (%(unit)s = '' OR t.owner = %(unit)s)
  ORDER BY t.deadline NULLS FIRST LIMIT %(limit)s;
+
+-- unrouted: what waits to be distributed by hand
+SELECT count(*) FROM work.task t WHERE t.open AND t.kind = 'distribute' AND (%s = '' OR t.owner = %s);

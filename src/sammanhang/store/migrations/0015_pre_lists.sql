@@ -87,3 +87,5 @@ UPDATE work.task t SET up = work.came_to(coalesce((SELECT jsonb_agg(e ORDER BY n
     FROM jsonb_array_elements(convert_from(r.body, 'UTF8')::jsonb -> 'extension') WITH ORDINALITY AS x(e, n)
    WHERE e ->> 'url' = 'http://sammanhang.se/fhir/StructureDefinition/task-way-up'), '[]'), t.level)
   FROM store.other r WHERE r.self = t.self AND r.type = {Task} AND t.level > 0;
+-- unrouted: what waits to be distributed by hand
+CREATE INDEX task_unrouted ON work.task (owner) WHERE open AND kind = 'distribute';
