@@ -21,7 +21,7 @@ from sammanhang.kernel.i18n import _, either
 from . import show
 from .assets import address
 from .people import Person
-from .recent import opened_lately
+from .recent import opened_numbers
 from .rendering import THEMES, render
 from .routing import Visit, page
 from .unit import UnitNow, unit_now
@@ -82,8 +82,9 @@ async def start(visit: Visit) -> Response:
     hello, today = _hello(visit.actor.name), show.long_day(clock.today())
     try:
         now = await unit_now(visit)
-        lately = await opened_lately(visit, 8)
-        waits = await todo(visit)
+        numbers = await opened_numbers(visit, 8)
+        waits, people = await todo(visit, numbers)
+        lately = [people[n] for n in numbers if n in people]
     except RecordRefused as e:
         said = either(e.decision.sv, e.decision.en)
         limited = LimitedStartPage(

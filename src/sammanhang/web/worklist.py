@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
@@ -11,10 +12,9 @@ import msgspec
 from sammanhang.kernel import clock
 from sammanhang.kernel.content import content
 from sammanhang.kernel.i18n import _, either, ngettext
-from sammanhang.store.database import Scope
 from sammanhang.work import tasks
 from sammanhang.work.places import place_of
-from sammanhang.work.queries import Counts, Filter, Line, counts, worklist
+from sammanhang.work.queries import Counts, Filter, Line, Listed, counts, worklist
 
 from . import show
 from .directory import Directory
@@ -84,29 +84,36 @@ class Todo:
     words: str
 
 
-async def todo(visit: Visit) -> Todo:
-    """Four queries, two more the first time. Raises `RecordRefused`."""
+async def todo(visit: Visit, also: Sequence[int] = ()) -> tuple[Todo, dict[int, Person]]:
+    """What waits, and the people in it by number, those of `also` among them; five queries. Raises `RecordRefused`."""
     doors, actor = visit.services.doors, visit.actor
     seen, since = await counts(doors, actor)
     listed = await worklist(doors, actor, Filter("todo"), limit=START)
-    return Todo(seen, await rows_of(visit, listed.lines, listed.scope), since, words())
+    people = await people_in(visit, listed, also)
+    return Todo(seen, await rows_of(visit, listed, people), since, words()), people
 
 
-async def rows_of(visit: Visit, lines: tuple[Line, ...], scope: Scope) -> tuple[Row, ...]:
-    """The lines of a list in words; one query for the people, and the showing of the list in the trace."""
+async def people_in(visit: Visit, listed: Listed, also: Sequence[int] = ()) -> dict[int, Person]:
+    """Those a list is about, and others, by the number of their Patient; one query, none for nobody."""
     directory: Directory = visit.request.app.state.directory
-    selves = list(dict.fromkeys(line.patient for line in lines if line.patient is not None))
-    people = await directory.people(scope, selves)
-    alike = {p.id: p for p in mark_similar(people.values())}
-    shown = {number: alike[p.id] for number, p in people.items()}
+    found = [line.patient for line in listed.lines if line.patient is not None]
+    return await directory.people(listed.scope, list(dict.fromkeys([*found, *also])))
+
+
+async def rows_of(visit: Visit, listed: Listed, people: dict[int, Person] | None = None) -> tuple[Row, ...]:  # fmt: skip
+    """A list in words, those in it with similar names marked; that it was shown is in the trace."""
+    people = people if people is not None else await people_in(visit, listed)
+    here = {
+        n: people[n] for line in listed.lines if (n := line.patient) is not None and n in people
+    }
+    marked = dict(zip(here, mark_similar(here.values()), strict=True))
     me = visit.actor.assignment.id if visit.actor.assignment is not None else ""
-    if lines:
-        entry = visit.services.doors.entry(
-            visit.actor, "worklist", what=visit.request.url.path, count=len(lines), request=visit.id
-        )
+    if listed.lines:
+        count, path = len(listed.lines), visit.request.url.path
+        entry = visit.services.doors.entry(visit.actor, "worklist", what=path, count=count, request=visit.id)  # fmt: skip
         await visit.services.audit.record(entry)
     now = clock.now()
-    return tuple(row_of(line, shown.get(line.patient or 0), me, now) for line in lines)
+    return tuple(row_of(line, marked.get(line.patient or 0), me, now) for line in listed.lines)
 
 
 def row_of(line: Line, person: Person | None, me: str, now: datetime) -> Row:

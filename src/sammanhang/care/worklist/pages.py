@@ -172,7 +172,7 @@ async def show_list(visit: Visit, asked: Asked, wrong: tuple[str, ...] = (), sta
     who, a = who_of(actor), actor.assignment
     seen, since = await counts(doors, actor)
     listed = await worklist(doors, actor, asked.filter, limit=PAGE, offset=asked.start)
-    rows = await rows_of(visit, listed.lines, listed.scope)
+    rows = await rows_of(visit, listed)
     head = bool(who.head)
     f = asked.filter
     kinds = content("routing/deadlines")["kinds"]
@@ -242,14 +242,14 @@ async def rows(visit: Visit) -> Response:
     else:
         asked = asked_in(visit.request.query_params)
         listed = await worklist(doors, actor, asked.filter, limit=PAGE)
-    shown = await rows_of(visit, listed.lines, listed.scope)
+    shown = await rows_of(visit, listed)
     return render(visit, "worklist/rows.html", RowsPart(shown))
 
 
 @page("/work/todo", access="staff", quiet=True)
 async def todo_part(visit: Visit) -> Response:
     """What waits, for a start page that is open."""
-    return render(visit, "web/todo.html", TodoPart(await todo(visit)))
+    return render(visit, "web/todo.html", TodoPart((await todo(visit))[0]))
 
 
 @page("/work/counts", access="staff", quiet=True)
