@@ -26,6 +26,8 @@ CHART = (
     (N_("Nödöppning"), "/emergency"),
 )  # fmt: skip
 ACTIONS = (
+    (N_("Frånvaro"), "/work/absence"),
+    (N_("Inget på drift"), "/operations/adrift"),
     (N_("Begäran om att häva spärr"), "/lifts"),
     (N_("Loggranskning"), "/review"),
     (N_("Loggkontroller"), "/review/figures"),
