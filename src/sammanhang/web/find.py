@@ -32,6 +32,8 @@ CHART = (
 )  # fmt: skip
 ACTIONS = (
     (N_("Vårdbegäran"), "/requests"),
+    (N_("Frånvaro"), "/work/absence"),
+    (N_("Inget på drift"), "/operations/adrift"),
     (N_("Begäran om att häva spärr"), "/lifts"),
     (N_("Loggranskning"), "/review"),
     (N_("Loggkontroller"), "/review/figures"),

@@ -87,7 +87,9 @@ def page() -> str:
         before = ", ".join(f"`{s}`" for s in t.before)
         made = ", ".join(f"`{m.split(':')[0]}` for the {m.split(':')[1]}" for m in t.makes) or "–"
         wanted = TEXTS.get(t.text, "–")
-        lines.append(f"| `{verb}` ({t.says}) | {before} | {_code(t.after)} | {t.side} | {wanted} | {made} |\n")
+        lines.append(
+            f"| `{verb}` ({t.says}) | {before} | {_code(t.after)} | {t.side} | {wanted} | {made} |\n"
+        )
     rules = content("routing/deadlines")
     lines.append(_TIMES)
     for kind, row in rules["kinds"].items():
@@ -95,8 +97,14 @@ def page() -> str:
         lines.append(f"| `{kind}`: {row['sv']} | {times} |\n")
     lines.append(_UP)
     for step in rules["way_up"]:
-        when = f"{step['share'] * 100:.0f} % of the time has gone" if "share" in step else _after(step["after"])
-        who = step.get("function") or ("the same" if step["step"] == "reminder" else "the list of operations")
+        when = (
+            f"{step['share'] * 100:.0f} % of the time has gone"
+            if "share" in step
+            else _after(step["after"])
+        )
+        who = step.get("function") or (
+            "the same" if step["step"] == "reminder" else "the list of operations"
+        )
         lines.append(f"| {rules['steps'][step['step']]['sv']} | {when} | {who} |\n")
     lines.append(_KINDS)
     for kind, row in content("routing/requests")["kinds"].items():
@@ -112,7 +120,7 @@ def _code(text: str | None) -> str:
 
 
 def _time(within: dict[str, int]) -> str:
-    (unit, n), = within.items()
+    ((unit, n),) = within.items()
     return f"{n} {unit.replace('_', ' ')}"
 
 
