@@ -7,7 +7,6 @@ browser says it is, and its name, decide nothing. Sources: OWASP File Upload, AS
 from __future__ import annotations
 
 import base64
-import hashlib
 from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any
@@ -90,7 +89,6 @@ async def take(tree: Tree, files: Files, changes: Changes, record: Record) -> li
         reference = changes.create(stored)
         attachment: dict[str, Any] = {
             "contentType": kind, "url": reference.reference, "size": len(body), "title": title,
-            "hash": base64.b64encode(hashlib.sha1(body, usedforsecurity=False).digest()).decode(),
             "creation": clock.now().astimezone(clock.STOCKHOLM).isoformat(timespec="seconds"),
         }  # fmt: skip
         kept = node.answers if node.item.repeats else []

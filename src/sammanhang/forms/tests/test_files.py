@@ -40,6 +40,7 @@ async def nurse(services, patient="svea-andersson"):
 
     person = named_people()["amira-haddad"]
     found = await assignment_of(services.database, "amira-haddad", person.assignments[0].id)
+    assert found is not None
     actor = Actor("staff", "Practitioner/amira-haddad", "Amira Haddad", 3, found.assignment)
     return await services.doors.open_record(actor, patient)
 
@@ -94,6 +95,7 @@ async def test_two_who_write_in_different_places_both_stay(services):
     first = await drafts.save(
         record, await drafts.open(record, f), [("form.a", "ett"), ("form.b", "två")]
     )
+    assert first.stored is not None
     shown = ("form.~version", str(first.stored.version))
     await drafts.save(
         record, await drafts.open(record, f), [("form.a", "ETT"), ("form.b", "två"), shown]
@@ -109,6 +111,7 @@ async def test_what_has_not_changed_is_not_stored_anew(services):
     f = form(item("a"), url="http://e.se/same")
     first = await drafts.save(record, await drafts.open(record, f), [("form.a", "ett")])
     again = await drafts.save(record, await drafts.open(record, f), [("form.a", "ett")])
+    assert again.stored is not None and first.stored is not None
     assert again.stored.version == first.stored.version == 1
     await drafts.discard(record, again)
     assert (await drafts.open(record, f)).stored is None
