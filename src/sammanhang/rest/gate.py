@@ -279,6 +279,13 @@ def may_store(fr: FhirRequest, row: Row, patients: list[str], letter: str) -> No
         raise outside_scopes()
 
 
+def may_take(fr: FhirRequest, type_name: str, letter: str) -> None:
+    """Whether the token's scopes let it write orders of a type, with all that follows; raises `Refused`."""
+    permit = permit_of(fr.actor)
+    if permit is not None and not permit.whole(type_name, letter):
+        raise outside_scopes()
+
+
 def may_change(fr: FhirRequest, body: bytes, type_name: str, id: str, letter: str = "u") -> None:
     """What one care provider wrote, another does not change (PDL 3:14); raises `Refused`.
 

@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from uuid_utils import uuid7
 
 from sammanhang.access import consents
-from sammanhang.access.door import Record
+from sammanhang.access.door import Record, Stored
 from sammanhang.access.writing import Changes
+from sammanhang.fhir.decode import encode
 from sammanhang.fhir.r4 import Reference
 from sammanhang.kernel import clock
 from sammanhang.kernel.content import content
@@ -56,15 +56,16 @@ class Written:
     shares: bool = False
 
 
-async def save(record: Record, id: str, written: Written) -> str:
-    """Keeps a draft as it is, complete or not; returns its id. `id` is that of the draft, or a new one's.
+async def save(record: Record, id: str, written: Written, *, base: Any = None) -> str:
+    """Keeps a draft as it is, complete or not; returns its id. `id` is that of the draft, or a new one's; `base` is
+    the ServiceRequest another system made it of.
 
     Raises `NotNow` for one that has been sent, `OtherPatient`, `NoSuchKind`, `TextTooLong`, `ReadsOnly`.
     """
     changes = Changes.by(record)
     stored = await record.find("ServiceRequest", id) if id else None
     if stored is None:
-        draft = _new(record, written)
+        draft = _new(record, written, base)
         _fill(draft, written)
         made = changes.create(draft, id=id or str(uuid7()))
         await changes.commit("request-draft")
@@ -73,9 +74,11 @@ async def save(record: Record, id: str, written: Written) -> str:
     if side_of(record.actor, draft) != "sender":
         raise NoSuchRequest
     step("send", fhir.state_of(draft), "sender")
+    before = encode(draft)
     _fill(draft, written)
-    changes.update(stored, draft, sent_to=())
-    await changes.commit("request-draft")
+    if encode(draft) != before:
+        changes.update(stored, draft, sent_to=())
+        await changes.commit("request-draft")
     return id
 
 
@@ -91,33 +94,53 @@ async def discard(record: Record, id: str) -> None:
     await changes.commit("request-discard")
 
 
-def _new(record: Record, written: Written) -> Any:
+def _new(record: Record, written: Written, base: Any = None) -> Any:
     if written.kind not in content("routing/requests")["kinds"]:
         raise NoSuchKind(written.kind)
+    if base is not None:  # its identifiers and codes stay as they are
+        fhir.set_state(base, "draft")
+        base.requester = base.requester or myself(record.actor)
+        return base
     return fhir.new_request(record.patient_id, written.kind, myself(record.actor), clock.now())
+
+
+def filled(record: Record, written: Written) -> Any:
+    """A request with what is written so far, not stored: for the rules to look at. Raises `NoSuchKind`."""
+    draft = _new(record, written)
+    _fill(draft, written)
+    return draft
 
 
 def _fill(draft: Any, written: Written) -> None:
     """Puts what was written into a draft; incomplete is allowed, too long is not."""
     if max(len(written.reason), len(written.question)) > fhir.MOST_TEXT:
         raise TextTooLong(fhir.MOST_TEXT)
-    fhir.set_words(draft, written.reason.strip(), written.question.strip())
-    if written.priority in PRIORITIES:
-        draft.priority = written.priority
+    words = written.reason.strip(), written.question.strip()
+    if words != (fhir.reason_of(draft), fhir.question_of(draft)):
+        fhir.set_words(draft, *words)
+    draft.priority = written.priority if written.priority in PRIORITIES else None
     fhir.set_receiver(draft, written.to, "")
     fhir.set_ground(draft, written.ground)
-    fhir.set_supporting(draft, written.form, [Reference(reference=a) for a in written.attachments])
+    if (written.form, list(written.attachments)) != (
+        fhir.form_of(draft),
+        fhir.attachments_of(draft),
+    ):
+        fhir.set_supporting(
+            draft, written.form, [Reference(reference=a) for a in written.attachments]
+        )
 
 
 @again_once
-async def send(record: Record, id: str, written: Written, *, more: Sequence[Any] = ()) -> str:
+async def send(
+    record: Record, id: str, written: Written, *, form: tuple[Stored | None, Any] | None = None, base: Any = None
+) -> str:  # fmt: skip
     """Sends: the request, the receiver's task with its deadline, what is told, as one. Returns the id.
 
-    `more` are (stored, resource) of what is completed with it: the filled-in form. Raises `Incomplete` with what is
-    missing field by field, `NotNow` when it has been sent already, and what routing raises.
+    `form` is the filled-in form, completed, and its draft when there is one; `base` as in `save`. Raises `Incomplete` with what is missing
+    field by field, `NotNow` when it has been sent already, and what routing raises.
     """
     stored = await record.find("ServiceRequest", id) if id else None
-    draft = stored.resource if stored is not None else _new(record, written)
+    draft = stored.resource if stored is not None else _new(record, written, base)
     if (draft.subject.reference or "") != f"Patient/{record.patient_id}":
         raise OtherPatient
     if stored is not None and side_of(record.actor, draft) != "sender":
@@ -125,25 +148,26 @@ async def send(record: Record, id: str, written: Written, *, more: Sequence[Any]
     transition = step("send", fhir.state_of(draft), "sender")
     units = await units_of(record.doors.database)
     own = units.get(record.actor.assignment.unit) if record.actor.assignment is not None else None
-    if written.kind not in kinds_from(own):
+    if written.kind not in kinds_from(own, record.facts.age):
         raise NoSuchKind(written.kind)
     now = clock.now()
     routed = route(units, written.kind, record.patient, now, written.to)
-    _complete(written, own.provider if own is not None else "", routed.unit.provider)
+    faults = _missing(written, own.provider if own is not None else "", routed.unit.provider)
+    if faults:
+        raise Incomplete(faults)
+    changes, to, id = Changes.by(record), [routed.unit.provider], id or str(uuid7())
+    if form is not None:
+        written = replace(written, form=_with_form(changes, id, to, *form))
     _fill(draft, written)
     fhir.set_receiver(draft, routed.unit.id, routed.unit.name)
     fhir.set_state(draft, "sent")
-    draft.requester, draft.authoredOn = myself(record.actor), tasks.instant(now)
-    changes = Changes.by(record)
-    to = [routed.unit.provider]
+    draft.authoredOn = tasks.instant(now)
+    if base is None:
+        draft.requester = myself(record.actor)
     if stored is None:
-        made = changes.create(draft, id=id or str(uuid7()), sent_to=to)
-        id = (made.reference or "").removeprefix("ServiceRequest/")
+        changes.create(draft, id=id, sent_to=to)
     else:
         changes.update(stored, draft, sent_to=to)
-    for known, resource in more:
-        resource.basedOn = [Reference(reference=f"ServiceRequest/{id}")]
-        changes.update(known, resource, sent_to=to)
     if written.shares:
         changes.create(consents.shared_by(record, routed.unit.provider))
     found = Around(_stored(stored, id), draft, (), (), (), (), (), ())
@@ -155,14 +179,32 @@ async def send(record: Record, id: str, written: Written, *, more: Sequence[Any]
     return id
 
 
-def _stored(stored: Any, id: str) -> Any:
-    """What a new request is known by before it is stored."""
-    from sammanhang.access.door import Stored
+def _with_form(
+    changes: Changes, id: str, to: list[str], draft: Stored | None, response: Any
+) -> str:
+    """The filled-in form goes with the request; returns its reference."""
+    response.basedOn = [Reference(reference=f"ServiceRequest/{id}")]
+    if draft is None:
+        return changes.create(response, sent_to=to).reference or ""
+    response.meta = draft.resource.meta
+    changes.update(draft, response, sent_to=to)
+    return f"QuestionnaireResponse/{draft.id}"
 
+
+def _stored(stored: Stored | None, id: str) -> Stored:
+    """What a new request is known by before it is stored."""
     return stored or Stored("ServiceRequest", id, 0, clock.now(), None, None, b"")
 
 
-def _complete(written: Written, own: str, receiver: str) -> None:
+async def missing(record: Record, written: Written) -> dict[str, str]:
+    """What a request lacks before it can be sent, by field. Raises what routing raises."""
+    units = await units_of(record.doors.database)
+    routed = route(units, written.kind, record.patient, clock.now(), written.to)
+    a = record.actor.assignment
+    return _missing(written, a.provider if a is not None else "", routed.unit.provider)
+
+
+def _missing(written: Written, own: str, receiver: str) -> dict[str, str]:
     faults = {}
     if not written.reason.strip():
         faults["reason"] = _("Skriv varför du skickar begäran.")
@@ -173,8 +215,7 @@ def _complete(written: Written, own: str, receiver: str) -> None:
     grounds = {CONSENTED, *content("rules/disclosure")["grounds"]}
     if own != receiver and written.ground not in grounds:
         faults["ground"] = _("Välj på vilken grund uppgifterna lämnas till en annan vårdgivare.")
-    if faults:
-        raise Incomplete(faults)
+    return faults
 
 
 @again_once
