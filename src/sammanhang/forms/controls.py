@@ -20,7 +20,7 @@ MOST_ROWS = 9
 _ROWS = ("gtable", "htable", "grid", "table", "inline", "horizontal", "data-controls")
 _LINES = {
     "string": "line", "text": "lines", "url": "line", "integer": "number", "decimal": "number", "quantity": "quantity",
-    "date": "line", "dateTime": "line", "time": "line", "reference": "line", "attachment": "file",
+    "date": "moment", "dateTime": "moment", "time": "moment", "reference": "line", "attachment": "file",
 }  # fmt: skip
 
 
