@@ -209,14 +209,14 @@ def chosen_units(node: Node) -> tuple[str, ...]:
             continue
         value = a.value if isinstance(a.value, dict) else {}
         listed_ = next((u for u in node.item.units if (u.get("code") and u.get("code") == value.get("code")) or (u.get("display") and u.get("display") == value.get("unit"))), None)  # fmt: skip
-        made.append(key_of("Coding", listed_) if listed_ is not None and len(node.item.units) > 1 else str(value.get("unit") or ""))  # fmt: skip
+        made.append(key_of("Coding", listed_) if listed_ is not None and len(node.item.units) > 1 and not free_unit(node.item) else str(value.get("unit") or ""))  # fmt: skip
     return tuple(made)
 
 
 def free_unit(item: Item) -> bool:
-    """Whether the unit is written in words."""
-    return (
-        item.type == "quantity" and (not item.units or bool(item.open_unit)) and len(item.units) < 2
+    """Whether the unit is written in words: none is said, or others than the listed may be."""
+    return item.type == "quantity" and (
+        not item.units or item.open_unit in ("optionsOrString", "optionsOrType")
     )
 
 

@@ -83,3 +83,27 @@ async def test_what_is_missing_in_the_question_is_said(fhir: Api) -> None:
         "parameter": [{"name": "canonical", "valueUri": "http://nobody.example/q"}],
     }
     assert (await fhir.post("Questionnaire/$populate", unknown)).status == 404
+
+
+async def test_a_form_and_its_value_set_may_lie_in_the_record(fhir: Api) -> None:
+    await fhir.store(
+        patient("fo3"),
+        {"resourceType": "ValueSet", "id": "fo-vs", "url": "http://e.se/vs", "status": "active", "compose": {"include": [{"system": "http://e.se/cs", "concept": [{"code": "a", "display": "Äpple"}]}]}},
+        {"resourceType": "Questionnaire", "id": "fo-q", "url": "http://e.se/q", "version": "2", "status": "active", "item": [{"linkId": "f", "type": "choice", "answerValueSet": "http://e.se/vs"}]},
+    )  # fmt: skip
+    answered = {
+        "resourceType": "QuestionnaireResponse",
+        "status": "completed",
+        "questionnaire": "http://e.se/q|2",
+    }
+    for code, wrong in (("a", False), ("b", True)):
+        item = {
+            "linkId": "f",
+            "answer": [{"valueCoding": {"system": "http://e.se/cs", "code": code}}],
+        }
+        said = await fhir.post("QuestionnaireResponse/$validate", {**answered, "item": [item]})
+        assert any(i["severity"] == "error" for i in said.json["issue"]) == wrong
+    said = await fhir.post(
+        "QuestionnaireResponse/$validate", {**answered, "questionnaire": "http://e.se/q|1"}
+    )
+    assert said.json["issue"][0]["severity"] == "warning"
