@@ -21,7 +21,7 @@ BELOW: dict[str, set[str]] = {
     "forms": {"kernel", "fhir", "terminology", "store", "access", "work", "web"},
     "care": {"kernel", "fhir", "terminology", "store", "access", "work", "web", "forms"},
     "portal": {"kernel", "fhir", "terminology", "store", "access", "work", "web", "forms"},
-    "rest": {"kernel", "fhir", "terminology", "store", "access", "work"},
+    "rest": {"kernel", "fhir", "terminology", "store", "access", "work", "forms"},
     "exchange": {"kernel", "fhir", "terminology", "store", "access", "work"},
     "insight": {"kernel", "fhir", "terminology", "store", "access"},
     "region": {"kernel", "fhir", "terminology", "store"},
