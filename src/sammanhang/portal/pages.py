@@ -71,19 +71,20 @@ async def _in_brief(visit: Visit, mine: list[Child]) -> Response:
     )
     planned = await record.resources("Appointment", limit=200)
     observations = await record.resources("Observation", limit=200)
-    names = await names_of(record, observations[:60])
     units, reader = await units_of(visit.services.database), reader_of(record)
+    names = {} if reader.masked else await names_of(record, observations[:60])
     requests, older = await going_on(record, units)
     coming = await coming_visits(record, planned, units, reader, requests)
     next = next_step(coming, requests)
-    given = " ".join((record.patient.name[0].given or [])[:1]) if record.patient.name else ""
+    known = record.patient.name[0].given if record.patient.name and not reader.masked else ()
+    given = " ".join((known or ())[:1])
     shown = MyPage(
         title=_title(given, own),
         person=person_of(record.patient, record.facts.protected and not own),
         next=next,
         requests=requests,
         older=older,
-        coming=[c for c in coming if next is None or c.at != next.visit][:4],
+        coming=(coming[1:] if next is not None and next.visit else coming)[:4],
         problems=problems_of([r for r in core if r.type == "Condition"]),
         medicines=medicines_of([r for r in core if r.type != "Condition"]),
         results=results_of(observations, names),
