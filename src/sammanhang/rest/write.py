@@ -26,7 +26,7 @@ from sammanhang.store.rows import Row, row_of, tombstone
 from sammanhang.store.types import COMMON
 from sammanhang.store.write import commit
 
-from . import gate
+from . import gate, subscriptions
 from .outcome import outcome
 from .patch import apply
 from .request import PATCH_TYPES, Answer, FhirRequest, version_wanted, versioned
@@ -73,6 +73,8 @@ async def prepare(
 ) -> Change:
     """A row for a checked resource, once the door has said it may be written."""
     name = type(resource).__name__
+    if name == "Subscription":
+        await subscriptions.ask(fr, resource, id, expected)
     days_after = content("rules/care_relation")["days_after_visit"]
 
     def made() -> Row:
@@ -280,6 +282,8 @@ async def erase(fr: FhirRequest, found: store.Version) -> Change:
     from sammanhang.fhir.decode import trusted
 
     gate.may_change(fr, found.body or b"", found.type, found.id, "d")
+    if found.type == "Subscription":
+        await subscriptions.may_change(fr, found.id)
     resource = trusted(found.body or b"", found.type)
     patients = [found.id] if found.type == "Patient" else _patients(resource, fr.base)
     await gate.may_write(fr, resource, patients)

@@ -107,3 +107,21 @@ GRANT SELECT, INSERT, UPDATE, DELETE ON work.receiver, work.delivery, work.subsc
 -- event_told: the events that subscriptions may tell of, in the order of their transactions.
 CREATE INDEX event_told ON store.event (tx, seq) WHERE type IN ({Subscription}, {Task}, {ServiceRequest},
     {Communication}, {CommunicationRequest}, {CarePlan}, {Appointment}, {EpisodeOfCare});
+
+-- work.queue: one delivery with the receiver's next number; 'SH010' for a receiver nobody registered.
+CREATE FUNCTION work.queue(p_address text, p_at timestamptz, p_sender text, p_about text, p_version int,
+    p_patient bigint, p_body bytea) RETURNS bigint LANGUAGE plpgsql AS $$
+DECLARE
+    r work.receiver;
+BEGIN
+    UPDATE work.receiver SET numbered = numbered + 1 WHERE address = p_address RETURNING * INTO r;
+    IF NOT FOUND THEN
+        RAISE EXCEPTION 'no such receiver' USING ERRCODE = 'SH010', DETAIL = p_address;
+    END IF;
+    INSERT INTO work.delivery (address, number, at, sender, about, version, patient, body, state, error)
+        VALUES (p_address, r.numbered, p_at, p_sender, p_about, p_version, p_patient, p_body,
+            CASE WHEN r.open THEN 'waiting' ELSE 'stopped' END, CASE WHEN NOT r.open THEN r.error END);
+    RETURN r.numbered;
+END $$;
+REVOKE ALL ON FUNCTION work.queue FROM PUBLIC;
+GRANT EXECUTE ON FUNCTION work.queue TO sammanhang_writer;

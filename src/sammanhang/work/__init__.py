@@ -1,0 +1,1 @@
+"""Work: what has to be done and by whom, and what has to reach others."""
