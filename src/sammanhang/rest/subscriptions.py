@@ -11,11 +11,13 @@ from collections.abc import Awaitable, Callable
 from typing import Any
 
 from sammanhang.access.permits import permit_of
-from sammanhang.fhir.decode import decode
+from sammanhang.fhir.decode import decode, trusted
 from sammanhang.fhir.r4 import Parameters
 from sammanhang.kernel import clock
 from sammanhang.kernel.content import content
 from sammanhang.kernel.errors import Invalid, Issue, Refused
+from sammanhang.store import read as store
+from sammanhang.store.connection import Connection
 from sammanhang.work.sending import Part
 from sammanhang.work.subscriptions import kept, notifications
 from sammanhang.work.subscriptions.kept import Subscribed, address
@@ -49,9 +51,9 @@ async def ask(fr: FhirRequest, resource: Any, id: str, expected: int) -> None:
             sv = f"Ämnet handlar om {kind}, som klientens scope inte ger rätt att läsa (system/{kind}.r)."
             en = f"The topic is about {kind}, which the client's scopes do not let it read (system/{kind}.r)."
             raise BadSubscription([Issue("forbidden", "Subscription.criteria", sv, en)])
-    if fr.actor.everything and fr.actor.provider is None:
-        # nobody's record, but not everybody's to read either: it says whom a system follows
-        gate.set_tags(resource, fr.actor.id, fr.actor.id)
+    # nobody's record, but not everybody's to read either: it says whom a system follows
+    owner = fr.actor.provider or fr.actor.id
+    gate.set_tags(resource, owner, owner)
     await _keep(fr, w, client, id, expected)
     resource.status = "off" if w.off else "requested"
     resource.error = None
@@ -164,12 +166,22 @@ ON_INSTANCE: dict[str, Callable[[FhirRequest, str], Awaitable[Answer]]] = {
 async def _own(fr: FhirRequest, id: str) -> Subscribed:
     """The client's own subscription. Raises `NotFound`, also for another's."""
     async with fr.services.database.writing() as connection:
-        s = await kept.subscription(connection, id)
+        s = await kept.subscription(connection, id) or await _fresh(fr, connection, id)
     if s is None or not (
         fr.actor.everything or (fr.actor.kind == "client" and s.client == _client(fr))
     ):
         raise gate.absent("Subscription", id)
     return s
+
+
+async def _fresh(fr: FhirRequest, connection: Connection, id: str) -> Subscribed | None:
+    """A subscription that was stored a moment ago, and that the feed has not told of yet."""
+    asked = await (await connection.execute(kept.SQL["asked_first"], (id,))).fetchone()
+    found = await store.read(connection, "Subscription", id)
+    if asked is None or found is None or found.body is None:
+        return None
+    w = wanted(trusted(found.body, "Subscription"), fr.services.settings, fr.base + "/")
+    return Subscribed(id, found.version, asked[0], asked[1], w.topic.url, list(w.filters), w.content, w.ends, "requested", None)  # fmt: skip
 
 
 async def _asked(fr: FhirRequest, known: set[str]) -> dict[str, list[str]]:

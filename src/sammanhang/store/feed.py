@@ -102,6 +102,12 @@ async def current(
     return {(type_name, row[0]): row[1:] for type_name, row in rows}
 
 
+async def units(connection: Connection, wanted: Iterable[Key]) -> dict[Key, int | None]:
+    """By whose hand (number of the unit) these are, on a connection that sees everything."""
+    rows = await _rows(connection, lambda _: ("true", []), wanted, "r.self, r.unit")
+    return {(type_name, row[0]): row[1] for type_name, row in rows}
+
+
 async def _rows(
     connection: Connection, wall: Wall, wanted: Iterable[Key], columns: str
 ) -> list[tuple[str, Any]]:

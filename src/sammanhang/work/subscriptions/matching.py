@@ -21,10 +21,11 @@ from sammanhang.access.door import predicate
 from sammanhang.access.permits import permit_of
 from sammanhang.access.services import Services
 from sammanhang.fhir.decode import trusted
+from sammanhang.fhir.indexing import self_hash
 from sammanhang.kernel import clock
 from sammanhang.kernel.errors import Invalid, Refused, Unavailable
 from sammanhang.store.connection import Connection
-from sammanhang.store.feed import Happened, Key, after, moved, visible
+from sammanhang.store.feed import Happened, Key, after, moved, units, visible
 from sammanhang.work.outbox import Delivery, Receiver, add, register, shut
 from sammanhang.work.sending import wake
 
@@ -135,13 +136,39 @@ class _Batch:
         if not those:
             return []
         speak = await actors(self.services, (o.s for o in those))
-        found: list[Delivery] = []
+        told: list[tuple[_One, Seen]] = []
         for one in those:
             actor = speak.get(one.s.id)
             allowed = await self._allowed(one, actor) if actor is not None else set()
-            for seen in one.matched:
-                if (seen.event.type, seen.event.self) in allowed:
-                    found.append(await self._delivery(one.s, seen.event))
+            told += [(one, m) for m in one.matched if (m.event.type, m.event.self) in allowed]
+        senders = await self._senders(told)
+        return [
+            Delivery(
+                one.s.address, m.event.at, f"{m.event.type}/{m.event.id}", senders[id(m)], m.event.patient,
+                m.event.version,
+            )
+            for one, m in told
+        ]  # fmt: skip
+
+    async def _senders(self, told: list[tuple[_One, Seen]]) -> dict[int, str | None]:
+        """HSA-ids of the units that events were sent by: the one they name, that of what they name, or whose hand
+        they are by."""
+        found: dict[int, str | None] = {}
+        asked: dict[int, list[Key]] = {}
+        for one, m in told:
+            if id(m) in found or id(m) in asked:
+                continue
+            named = m.references(one.topic.sender)
+            if named and named[0][0] == "Organization":
+                found[id(m)] = named[0][1]
+            else:
+                asked[id(m)] = [(kind, self_hash(kind, id_)) for kind, id_ in named]
+        numbers = await units(self.connection, {key for keys in asked.values() for key in keys})
+        for _, m in told:
+            if id(m) not in found:
+                known = [u for key in asked[id(m)] if (u := numbers.get(key)) is not None]
+                unit = known[0] if known else m.event.unit
+                found[id(m)] = await self.services.database.party_name(unit)
         return found
 
     async def _allowed(self, one: _One, actor: Actor) -> set[Key]:
@@ -159,10 +186,6 @@ class _Batch:
 
         async with self.services.database.reading(scope) as connection:
             return await visible(connection, wall if permit is None else permit.predicate(wall, "r"), wanted_)  # fmt: skip
-
-    async def _delivery(self, s: Subscribed, e: Happened) -> Delivery:
-        unit = await self.services.database.party_name(e.unit)
-        return Delivery(s.address, e.at, f"{e.type}/{e.id}", unit, e.patient, e.version)
 
 
 async def match(services: Services, limit: int = BATCH) -> int | None:

@@ -16,6 +16,9 @@ INSERT INTO work.subscription_asked (id, version, client, scopes, headers) VALUE
 ON CONFLICT (id, version) DO UPDATE SET client = excluded.client, scopes = excluded.scopes,
     headers = excluded.headers, at = now();
 
+-- asked_first: in whose name a subscription was asked for that the feed has not told of yet
+SELECT client, scopes FROM work.subscription_asked WHERE id = %s ORDER BY version LIMIT 1;
+
 -- asked_for: in whose name a version was written, and the values of its headers
 DELETE FROM work.subscription_asked WHERE id = %s AND version = %s RETURNING client, scopes, headers;
 

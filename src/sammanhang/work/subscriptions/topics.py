@@ -13,6 +13,7 @@ from typing import Any
 from urllib.parse import parse_qsl
 
 from sammanhang.fhir.decode import index, raw, trusted
+from sammanhang.fhir.r4 import TYPE_NAMES
 from sammanhang.kernel.content import BadContent, content, names
 from sammanhang.store.feed import TOLD, Happened
 from sammanhang.store.search.parameters import parameter
@@ -38,8 +39,13 @@ class Trigger:
 
 @dataclass(frozen=True, slots=True)
 class Topic:
-    """A topic: its canonical address, triggers, the parameters it is filtered by, and the references that are
-    told together with the focus."""
+    """A topic.
+
+    url      its canonical address
+    filters  the parameters it may be filtered by
+    context  elements whose references are told together with the focus
+    sender   elements that say which unit it was sent by, the first that does: a unit, or something of a unit's
+    """
 
     url: str
     title: dict[str, str] = field(compare=False)
@@ -47,6 +53,7 @@ class Topic:
     triggers: tuple[Trigger, ...]
     filters: tuple[str, ...]
     context: tuple[str, ...]
+    sender: tuple[str, ...]
 
     @property
     def types(self) -> tuple[str, ...]:
@@ -79,7 +86,7 @@ def _topic(name: str) -> Topic:
                 raise BadContent(f"content/{name}: {t.resource} cannot be filtered by {code}.")
     return Topic(
         said["url"], said["title"], said["description"], tuple(triggers), tuple(said["filters"]),
-        tuple(said["context"]),
+        tuple(said["context"]), tuple(said["sender"]),
     )  # fmt: skip
 
 
@@ -170,6 +177,17 @@ class Seen:
             return True
         before, now = raw(self.event.before), raw(self.event.body or b"{}")
         return any(before.get(name) != now.get(name) for name in t.changed)
+
+    def references(self, names: Iterable[str]) -> list[tuple[str, str]]:
+        """(type, id) of what these elements refer to among our own resources, in order."""
+        found = []
+        for name in names:
+            value = getattr(self.resource, name, None)
+            for r in value if isinstance(value, list) else [value] if value is not None else []:
+                kind, _, id = (r.reference or "").removeprefix(self.base).partition("/")
+                if kind in TYPE_NAMES and id:
+                    found.append((kind, id.partition("/")[0]))
+        return found
 
     def passes(self, filters: Iterable[Filter]) -> bool:
         """Whether the version the event made is one the filters let through: all that speak of its type."""
