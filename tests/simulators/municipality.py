@@ -16,7 +16,7 @@ import sys
 import time
 import uuid
 from collections import Counter
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -98,14 +98,24 @@ class Municipality:
     def url(self) -> str:
         return f"http://127.0.0.1:{self.port}/notify"
 
-    def received(self) -> Counter[int]:
-        """How often each event number was taken, in this life and those before."""
-        found: Counter[int] = Counter()
+    def remember(self, one: Notified) -> None:
+        """Writes down what events it got, before it says so: number, what about."""
+        told = [(int(e["event-number"]), e.get("focus", "")) for e in one.said["events"]]
+        self.folder.mkdir(exist_ok=True)
+        with self.memory.open("a", encoding="utf-8") as memory:
+            memory.write(json.dumps(told) + "\n")
+
+    def remembered(self) -> Iterator[tuple[int, str]]:
+        """Every event it got, as often as it got it, in this life and those before."""
         if self.memory.exists():
-            for line in self.memory.read_text("utf-8").splitlines():
-                with contextlib.suppress(ValueError):  # a line cut off by a kill was not answered
-                    found.update(json.loads(line)["numbers"])
-        return found
+            with self.memory.open(encoding="utf-8") as memory:
+                for line in memory:
+                    with contextlib.suppress(ValueError):  # cut off by a kill: it was not answered
+                        yield from ((n, focus) for n, focus in json.loads(line))
+
+    def received(self) -> Counter[int]:
+        """How often each event number was taken."""
+        return Counter(n for n, _ in self.remembered())
 
     def kinds(self) -> list[str]:
         return [n.said["type"] for n in self.notified]
@@ -119,8 +129,7 @@ class Municipality:
             return Response("the system is down", self.answer, {"location": "http://127.0.0.1:9/"})
         one = Notified(dict(request.headers), json.loads(body))
         if one.numbers:
-            with self.memory.open("a", encoding="utf-8") as memory:
-                memory.write(json.dumps({"numbers": one.numbers}) + "\n")
+            self.remember(one)
         if self.keep:
             self.notified.append(one)
         return Response(status_code=self.answer)
@@ -252,12 +261,10 @@ class Municipality:
         caught: list[int] = []
         while missing := [n for n in range(1, there + 1) if n not in got]:
             one = await self.events(id, missing[0], missing[-1])
-            new = [n for n in one.numbers if n not in got]
-            assert new, (missing, one.numbers)
-            with self.memory.open("a", encoding="utf-8") as memory:
-                memory.write(json.dumps({"numbers": new}) + "\n")
-            caught += new
-            got.update(new)
+            assert set(one.numbers) & set(missing), (missing, one.numbers)
+            self.remember(one)
+            caught += [n for n in one.numbers if n not in got]
+            got.update(one.numbers)
         return caught
 
     async def respond(self, task: str, status: str, words: str) -> httpx.Response:
