@@ -19,7 +19,7 @@ import subprocess
 import sys
 import time
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
@@ -211,13 +211,19 @@ class Run:
     def start(self, name: str) -> None:
         kind, _, number = name.partition(" ")
         place = int(number)
-        module, arguments = {
-            "writer": ("tests.faults.deliveries", ["write", self.dsn, str(self.log(place)), f"w{place}",
-                       str(self.count // self.writers), str(self.size), str(self.towns)]),
-            "worker": ("tests.faults.deliveries", ["jobs", self.dsn]),
-            "receiver": ("tests.simulators.municipality", [str(self.folder / f"town-{place}"), str(self.receivers[place].port)])
-            if kind == "receiver" else ("", []),
-        }[kind]  # fmt: skip
+        module, arguments = "tests.faults.deliveries", ["jobs", self.dsn]
+        if kind == "writer":
+            count = self.count // self.writers
+            arguments = [
+                "write",
+                self.dsn,
+                str(self.log(place)),
+                f"w{place}",
+                *map(str, (count, self.size, self.towns)),
+            ]
+        elif kind == "receiver":
+            town = self.receivers[place]
+            module, arguments = "tests.simulators.municipality", [str(town.folder), str(town.port)]
         environment = os.environ | {"PYTHONPATH": os.pathsep.join([str(ROOT / "src"), str(ROOT)])}
         said = (self.folder / f"{kind}-{place}.log").open("ab")
         self.processes[name] = subprocess.Popen(
@@ -285,9 +291,9 @@ class Run:
         yield from (f"worker {n}" for n in range(self.workers))
         yield from (f"writer {n}" for n in range(self.writers))
 
-    def run(self, faults: list[str], between: tuple[float, float], patience: float) -> Ledger:
-        """Everything at work; `faults` one after the other (writer, worker, receiver, database), then until all is
-        delivered."""
+    def run(self, faults: Iterable[str], between: tuple[float, float], patience: float) -> Ledger:
+        """Everything at work; `faults` one after the other (writer, worker, receiver, database) for as long as
+        there is something to be done, then until all is delivered."""
         chance = random.Random(self.seed)
         asyncio.run(self.prepare())
         began = time.monotonic()
@@ -296,6 +302,8 @@ class Run:
                 self.start(name)
             for what in faults:
                 time.sleep(chance.uniform(*between))
+                if self.done():
+                    break
                 self.ledger.kills[what] += 1
                 if what == "database":
                     self.kill_database()
@@ -307,30 +315,62 @@ class Run:
             self.wait(patience)
             self.ledger.seconds = time.monotonic() - began
         finally:
-            for process in self.processes.values():
-                if process.poll() is None:
-                    kill(process.pid)
-                process.wait()
+            self.end()
         return self.balance()
 
+    def end(self) -> None:
+        """Ends what still runs."""
+        for process in self.processes.values():
+            if process.poll() is None:
+                kill(process.pid)
+            process.wait()
+
+    def rates(self, patience: float) -> tuple[float, float]:
+        """(matched, delivered) a second of a full feed, with nothing killed: first written, then told."""
+        asyncio.run(self.prepare())
+        try:
+            for n in range(self.writers):
+                self.start(f"writer {n}")
+            for n in range(self.writers):
+                self.processes[f"writer {n}"].wait()
+            for n in range(self.towns):
+                self.start(f"receiver {n}")
+            began, matched = time.monotonic(), 0.0
+            for n in range(self.workers):
+                self.start(f"worker {n}")
+            while not self.done():
+                if not matched and self.counts()[0] == self.counts()[1]:
+                    matched = time.monotonic()
+                assert time.monotonic() < began + patience
+                time.sleep(0.1)
+            ended = time.monotonic()
+        finally:
+            self.end()
+        events = self.counts()[0]
+        return events / ((matched or ended) - began), events / (ended - began)
+
+    def counts(self) -> tuple[int, int, int]:
+        """(events, deliveries, those that wait)."""
+        with psycopg.connect(self.dsn) as c:
+            row = c.execute(
+                "SELECT (SELECT count(*) FROM store.event WHERE type = %s), (SELECT count(*) FROM work.delivery),"
+                " (SELECT count(*) FROM work.delivery WHERE state <> 'delivered')", (NUMBER["Task"],),
+            ).fetchone()  # fmt: skip
+        assert row is not None
+        return row  # type: ignore[return-value]
+
+    def done(self) -> bool:
+        """Whether all is written, matched and delivered."""
+        if any(self.processes[f"writer {n}"].poll() is None for n in range(self.writers)):
+            return False
+        events, deliveries, waiting = self.counts()
+        return events == deliveries and waiting == 0
+
     def wait(self, patience: float) -> None:
-        """Until the writers are done and nothing waits."""
+        """Until all is delivered."""
         until = time.monotonic() + patience
-        while any(self.processes[f"writer {n}"].poll() is None for n in range(self.writers)):
-            assert time.monotonic() < until, "the writers do not come to an end"
-            time.sleep(0.1)
-        while True:
-            with psycopg.connect(self.dsn) as c:
-                row = c.execute(
-                    "SELECT (SELECT count(*) FROM store.event WHERE type = %s), (SELECT count(*) FROM work.delivery),"
-                    " (SELECT count(*) FROM work.delivery WHERE state <> 'delivered')", (NUMBER["Task"],),
-                ).fetchone()  # fmt: skip
-            assert row is not None
-            if row[0] == row[1] and row[2] == 0:
-                return
-            assert time.monotonic() < until, (
-                f"events {row[0]}, deliveries {row[1]}, waiting {row[2]}"
-            )
+        while not self.done():
+            assert time.monotonic() < until, f"events, deliveries, waiting: {self.counts()}"
             time.sleep(0.3)
 
     def balance(self) -> Ledger:
