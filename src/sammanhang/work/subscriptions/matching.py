@@ -173,7 +173,8 @@ class _Batch:
 
     async def _allowed(self, one: _One, actor: Actor) -> set[Key]:
         permit = permit_of(actor)
-        wanted_ = {(m.event.type, m.event.self) for m in one.matched if permit is None or permit.may(m.event.type, "r")}  # fmt: skip
+        types = {t for t in one.topic.types if permit is None or permit.may(t, "r")}
+        wanted_ = {(m.event.type, m.event.self) for m in one.matched if m.event.type in types}
         if not wanted_:
             return set()
         try:
