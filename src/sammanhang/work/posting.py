@@ -49,6 +49,7 @@ def client() -> httpx.AsyncClient:
     """The HTTP client messages go by."""
     return httpx.AsyncClient(
         follow_redirects=False,
+        headers={"Accept": "*/*", "Accept-Encoding": "identity", "User-Agent": "Sammanhang"},
         timeout=None,  # each message has its own
         limits=httpx.Limits(max_connections=500, max_keepalive_connections=100),
     )

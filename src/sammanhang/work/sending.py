@@ -36,6 +36,7 @@ from .posting import client, fault_of, post
 POLL_SECONDS = 0.2
 TIDY_SECONDS = 3600.0
 AT_ONCE = 200  # receivers one process sends to at the same time
+LONGEST_REST = 60.0
 IN_A_ROW = 50  # messages to one receiver before others of the same moment are looked for
 _LOCK = "SELECT pg_try_advisory_lock(hashtextextended('work.receiver ' || %s, 0))"
 _UNLOCK = "SELECT pg_advisory_unlock(hashtextextended('work.receiver ' || %s, 0))"
@@ -121,6 +122,7 @@ class Postman:
         self.working: dict[str, asyncio.Task[None]] = {}
         self.counted: Counter[str] = Counter()
         self.stopping = False
+        self._resting: dict[str, tuple[float, float]] = {}  # address: until when, for how long
         self._locks: psycopg.AsyncConnection[Any] | None = None
         self._one = asyncio.Lock()
 
@@ -129,7 +131,9 @@ class Postman:
         room = self.at_once - len(self.working)
         if room <= 0:
             return 0
-        values = {"now": self.now(), "busy": list(self.working), "limit": room}
+        moment = asyncio.get_running_loop().time()
+        resting = [a for a, (until, _) in self._resting.items() if until > moment]
+        values = {"now": self.now(), "busy": [*self.working, *resting], "limit": room}
         async with self.services.database.writing() as connection:
             cursor = await connection.execute(SQL["due"], values)
             due = [address for (address,) in await cursor.fetchall()]
@@ -179,12 +183,21 @@ class Postman:
             for _ in range(IN_A_ROW):
                 if not await self._next(address) or self.stopping:
                     break
+            self._resting.pop(address, None)
         except (psycopg.Error, Unavailable) as e:
+            self._rest(address)
             log.warning("not sent to %s for now: %s", address, type(e).__name__)
         except Exception:
-            log.exception("not sent to %s", address)  # and is tried again next time
+            self._rest(address)
+            log.exception("not sent to %s", address)
         finally:
             await self._release(address)
+
+    def _rest(self, address: str) -> None:
+        """It went wrong on our side: to be tried again in a while, longer each time."""
+        _, before = self._resting.get(address, (0.0, 0.5))
+        seconds = min(before * 2, LONGEST_REST)
+        self._resting[address] = (asyncio.get_running_loop().time() + seconds, seconds)
 
     async def _next(self, address: str) -> bool:
         """One message; False when there is none to send, or it was not taken."""
