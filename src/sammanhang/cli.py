@@ -32,6 +32,7 @@ from sammanhang.operate.command import (
     settings_in_force,
 )
 from sammanhang.operate.stopping import Stopped, stop_on_signals
+from sammanhang.operate.work_commands import jobs, work
 
 
 @click.group(
@@ -257,7 +258,7 @@ def settings_command(as_markdown: bool) -> None:
         click.echo(f"{variable_of(name):{width}}  {shown or '(empty)'}{given}")
 
 
-for group in (access, clients, keys, partners):
+for group in (access, clients, jobs, keys, partners, work):
     cli.add_command(group)
 
 

@@ -14,7 +14,12 @@ ROOT = SOURCE.parents[1]
 INVENTORY = ROOT / "docs" / "reference" / "security-inventory.md"
 # Making the fictional region needs chance that can be repeated; a retry's pause needs no secret.
 MAY_USE_CHANCE = {"region", "store", "rest/write.py"}
-STARTS_PROGRAMS = {"operate/account.py", "operate/database.py", "operate/server.py"}
+STARTS_PROGRAMS = {
+    "operate/account.py",
+    "operate/companion.py",
+    "operate/database.py",
+    "operate/server.py",
+}
 READS_XML = {"fhir/narrative.py"}
 WRONG_HASHES = {"md5", "sha1", "new"}
 

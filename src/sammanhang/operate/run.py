@@ -11,6 +11,7 @@ import psycopg
 from psycopg.conninfo import conninfo_to_dict
 
 from sammanhang.kernel.settings import BadSetting, Settings
+from sammanhang.operate.companion import Companion
 from sammanhang.operate.database import EmbeddedDatabase, running_dsn
 from sammanhang.operate.errors import DatabaseUnreachable
 from sammanhang.operate.progress import Progress
@@ -88,7 +89,8 @@ def run(settings: Settings) -> None:
                 dsn = database.dsn()
             prepare(settings, dsn)
             os.environ |= settings.as_environment() | {"SAMMANHANG_DATABASE_URL": dsn}
-            server = Server(settings, listening, database)
+            jobs = Companion("the jobs", "sammanhang.operate.jobs")
+            server = Server(settings, listening, database, beside=[jobs])
             server.run(lambda: welcome(settings, dsn), say)
     except (Stopped, KeyboardInterrupt):
         say("\nStopped. The data are kept; start again to go on.")

@@ -10,10 +10,11 @@ import socket
 import subprocess
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 from sammanhang.kernel.settings import Settings
+from sammanhang.operate.companion import Companion
 from sammanhang.operate.database import EmbeddedDatabase
 from sammanhang.operate.errors import OperateError, PortInUse
 from sammanhang.operate.listening import ABSENT, Shares
@@ -65,7 +66,7 @@ class _Worker:
 class Server:
     """Worker processes that share one socket; a dead one is replaced.
 
-    `database` is the embedded one to watch, or None when the database is somebody else's:
+    `beside` are processes that run as long as the server does. `database` is the embedded one to watch, or None when the database is somebody else's:
     then its outages are the workers' to report, request by request.
     """
 
@@ -75,7 +76,9 @@ class Server:
         listening: socket.socket,
         database: EmbeddedDatabase | None,
         application: str = APPLICATION,
+        beside: Sequence[Companion] = (),
     ) -> None:
+        self.beside = beside
         self.settings = settings
         self.listening = listening
         self.database = database
@@ -99,7 +102,11 @@ class Server:
                 if not announced and all(worker.ready for worker in self._workers):
                     announced = True
                     on_ready()
+                for companion in self.beside if announced else ():
+                    companion.look(say)
         finally:
+            for companion in self.beside:
+                companion.stop()
             self._drain()
 
     def _start_worker(self, place: int) -> _Worker:

@@ -56,6 +56,7 @@ def _address(unit: Unit) -> Address | None:
         use="work",
         line=[f"{unit.name.split(',')[0]}"] if not unit.street else [unit.street],
         city=unit.city,
+        district=region().municipalities[unit.municipality].name if unit.municipality else None,
         postalCode=unit.postal_code or None,
         country="SE",
     )

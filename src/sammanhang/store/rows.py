@@ -86,15 +86,16 @@ def care_until(resource: Any, days_after: int) -> datetime | None:
 
 
 def _end(resource: Any) -> str | None:
-    """The end an open booking, enrolment, team or task names; None for what goes on."""
+    """The end an open booking, enrolment or team names; None for what goes on.
+
+    A task that is overdue is still to be done, and who does it has to read the record: its deadline ends nothing.
+    """
     name = type(resource).__name__
     if name == "Appointment":
         return resource.end or resource.start  # type: ignore[no-any-return]
     period = None
     if name in ("EpisodeOfCare", "CareTeam"):
         period = resource.period
-    elif name == "Task" and resource.restriction is not None:
-        period = resource.restriction.period
     return period.end if period is not None else None
 
 

@@ -18,11 +18,11 @@ from sammanhang.fhir.indexing import fold, identified, slot
 from sammanhang.kernel import clock, identifiers
 from sammanhang.store.connection import numbers
 from sammanhang.store.database import Database, Scope
+from sammanhang.store.named import queries
 from sammanhang.store.types import NUMBER
 
 from .names import Names
 from .people import Person, mark_similar, person_of
-from .sql import queries
 
 SQL = queries(Path(__file__).parent / "queries.sql")
 PATIENT = NUMBER["Patient"]

@@ -22,12 +22,15 @@ HERE = Path(__file__).parent
 TEMPLATES = {
     "web": HERE / "templates",
     "chart": HERE.parent / "care" / "chart" / "templates",
+    "assessments": HERE.parent / "care" / "assessments" / "templates",
     "consents": HERE.parent / "care" / "consents" / "templates",
     "emergency": HERE.parent / "care" / "emergency" / "templates",
     "rules": HERE.parent / "care" / "rules" / "templates",
     "review": HERE.parent / "care" / "review" / "templates",
     "apps": HERE.parent / "care" / "apps" / "templates",
+    "requests": HERE.parent / "care" / "requests" / "templates",
     "portal": HERE.parent / "portal" / "templates",
+    "forms": HERE.parent / "forms" / "templates",
 }
 THEMES = ("auto", "light", "dark")
 
@@ -41,7 +44,9 @@ class Place:
     key: str
 
 
-PLACES = (Place(N_("Start"), "/", "s"), Place(N_("Patienter"), "/patients", "p"))
+PLACES = (
+    Place(N_("Start"), "/", "s"), Place(N_("Patienter"), "/patients", "p"), Place(N_("Vårdbegäran"), "/requests", "v"),
+)  # fmt: skip
 REVIEW = Place(N_("Loggranskning"), "/review", "")
 CHECKS = Place(N_("Loggkontroller"), "/review/figures", "")
 

@@ -132,6 +132,16 @@ def _span(days: int) -> tuple[int, str]:
     return days // 365, ngettext("%(n)s år", "%(n)s år", days // 365)
 
 
+def length(seconds: float) -> str:
+    """How long something lasts, for a glance: `40 min`, `5 tim`, `3 dagar`."""
+    if seconds < 3600:
+        return _("%(n)s min") % {"n": int(seconds // 60)}
+    if seconds < 48 * 3600:
+        return _("%(n)s tim") % {"n": int(seconds // 3600)}
+    days = int(seconds // 86400)
+    return ngettext("%(n)s dag", "%(n)s dagar", days) % {"n": days}
+
+
 def number(value: Decimal | int | float | str | None) -> str:
     """`1 234,5`: decimal comma (point in English), narrow spaces, digits as they were measured."""
     if value is None:

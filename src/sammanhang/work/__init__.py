@@ -1,1 +1,1 @@
-"""Work: what has to be done and by whom, and what has to reach others."""
+"""Work: orders become tasks that have an owner, a deadline and a way up. See README.md."""

@@ -49,6 +49,7 @@ def test_the_commands_are_the_documented_ones() -> None:
         "clients demo",
         "clients list",
         "export",
+        "jobs",
         "keys list",
         "keys rotate",
         "keys withdraw",
@@ -59,6 +60,8 @@ def test_the_commands_are_the_documented_ones() -> None:
         "region create",
         "run",
         "settings",
+        "work adrift",
+        "work move-unit",
     ]
 
 

@@ -1,0 +1,4 @@
+from sammanhang.web.testing import *  # noqa: F403
+from sammanhang.work.testing import services as changing
+
+__all__ = ["changing"]
