@@ -18,6 +18,8 @@ from sammanhang.access.clients_registration import LOOPBACK, address_fault
 from sammanhang.kernel.content import content
 from sammanhang.kernel.settings import Settings
 
+Http = httpx.AsyncClient
+
 
 @dataclass(frozen=True, slots=True)
 class Receipt:

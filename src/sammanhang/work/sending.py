@@ -19,7 +19,6 @@ from datetime import datetime, timedelta
 from typing import Any, NamedTuple, Protocol
 from weakref import WeakKeyDictionary
 
-import httpx
 import psycopg
 
 from sammanhang.access.audit import Entry, WriteTrace
@@ -31,7 +30,7 @@ from sammanhang.store.connection import Connection
 from sammanhang.store.database import Database
 
 from .outbox import SQL, Receiver, shut, tidy
-from .posting import client, fault_of, post
+from .posting import Http, client, fault_of, post
 
 POLL_SECONDS = 0.2
 TIDY_SECONDS = 3600.0
@@ -114,7 +113,7 @@ class Postman:
     def __init__(
         self,
         services: Services,
-        http: httpx.AsyncClient,
+        http: Http,
         now: Callable[[], datetime] = clock.now,
         at_once: int = AT_ONCE,
     ) -> None:
@@ -346,9 +345,7 @@ def pause(tries: int, lasted: float) -> float:
     return float(rules["retry_later_seconds"] if later else rules["retry_then_seconds"])
 
 
-async def deliver_due(
-    services: Services, http: httpx.AsyncClient, now: datetime | None = None
-) -> Counter[str]:
+async def deliver_due(services: Services, http: Http, now: datetime | None = None) -> Counter[str]:
     """Sends all that is due at a moment, and waits until it is done; what came of it, counted."""
     postman = Postman(services, http, clock.now if now is None else lambda: now)
     try:
