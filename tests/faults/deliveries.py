@@ -133,16 +133,16 @@ async def stored(services: Services, rows: list[Any]) -> bool:
         return False
 
 
-async def jobs(dsn: str) -> None:
+async def jobs(dsn: str, base: str = BASE) -> None:
     """What `sammanhang jobs` does, until it is killed."""
-    services = await opened(dsn)
+    services = await opened(dsn, base)
     stop = asyncio.Event()
     await asyncio.gather(keep_matching(services, stop), keep_delivering(services, stop))
 
 
-async def opened(dsn: str) -> Services:
+async def opened(dsn: str, base: str = BASE) -> Services:
     while True:
-        services = Services.make(Settings(base_url=BASE), dsn)
+        services = Services.make(Settings(base_url=base), dsn)
         try:
             await services.open()
             return services
@@ -441,7 +441,7 @@ class Run:
 
 if __name__ == "__main__":
     if sys.argv[1] == "jobs":
-        asyncio.run(jobs(sys.argv[2]))
+        asyncio.run(jobs(*sys.argv[2:]))
     else:
         _, _, dsn_, log_, name_, *numbers_ = sys.argv
         asyncio.run(write(dsn_, Path(log_), name_, *(int(n) for n in numbers_)))
