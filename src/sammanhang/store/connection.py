@@ -11,7 +11,8 @@ from __future__ import annotations
 
 import asyncio
 import itertools
-from collections.abc import Iterable, Sequence
+from collections.abc import AsyncIterator, Iterable, Sequence
+from contextlib import asynccontextmanager
 from functools import lru_cache
 from typing import Any
 
@@ -89,6 +90,23 @@ class Connection(psycopg.AsyncConnection[Any]):
             self._loader = Transformer(self)
         self._loader.set_pgresult(result, format=Format.BINARY)
         return self._loader.load_rows(0, n, tuple)
+
+    @asynccontextmanager
+    async def transaction(
+        self, savepoint_name: str | None = None, force_rollback: bool = False
+    ) -> AsyncIterator[psycopg.AsyncTransaction]:
+        """As psycopg's; knows besides what a rollback takes with it."""
+        whole = False
+        try:
+            async with super().transaction(savepoint_name, force_rollback) as inner:
+                yield inner
+                whole = not force_rollback
+        except BaseException:
+            whole = False
+            raise
+        finally:
+            if not whole:
+                self.undone()
 
     def undone(self) -> None:
         """A transaction was rolled back: psycopg then lets go of prepared statements, these among them."""

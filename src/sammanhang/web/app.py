@@ -34,9 +34,15 @@ from .security import adding, ambiguous, bounded, page_headers, refuse_ambiguous
 log = logging.getLogger(__name__)
 # Routes that other packages own; each module has a list `routes`.
 OTHERS = (
-    "sammanhang.access.oidc", "sammanhang.access.identity", "sammanhang.access.lock_pages",
-    "sammanhang.access.backchannel", "sammanhang.access.context_pages", "sammanhang.access.oauth",
-)  # fmt: skip
+    "sammanhang.access.oidc",
+    "sammanhang.access.identity",
+    "sammanhang.access.lock_pages",
+    "sammanhang.access.backchannel",
+    "sammanhang.access.context_pages",
+    "sammanhang.access.oauth",
+)
+# What registers itself when it is imported: orders written over the API (`work.orders`), places of work (`work.places`).
+REGISTERED = ("sammanhang.care.requests.api", "sammanhang.care.requests.places")  # fmt: skip
 
 
 class Application(Starlette):
@@ -129,6 +135,8 @@ def create_app(services: Services | None = None) -> Starlette:
 
 
 def _routes() -> list[BaseRoute]:
+    for name in REGISTERED:
+        import_module(name)
     routes: list[BaseRoute] = [Mount("/static", app=static_files)]
     for name in OTHERS:
         if _there(name):

@@ -169,7 +169,9 @@ def receiver_of(r: Any) -> str:
 
 
 def set_receiver(r: Any, unit: str, name: str) -> None:
-    r.performer = [Reference(reference=f"Organization/{unit}", display=name or None)] if unit else None
+    r.performer = (
+        [Reference(reference=f"Organization/{unit}", display=name or None)] if unit else None
+    )
 
 
 def reason_of(r: Any) -> str:
