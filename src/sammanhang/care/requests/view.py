@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
 
+from sammanhang.access.actor import Actor
 from sammanhang.access.door import Record, Stored
 from sammanhang.kernel import clock
 from sammanhang.kernel.clock import STOCKHOLM
@@ -20,6 +21,7 @@ from sammanhang.work.routing import proposed
 from sammanhang.work.units import Unit, Units, units_of
 
 from . import request as fhir
+from . import roles
 from .attachments import Attached, attached
 from .doing import MAIN, side_of
 from .reading import Asked, asked_of
@@ -170,7 +172,7 @@ async def view_of(visit: Visit, id: str) -> RequestView:
         ground=_ground(fhir.ground_of(r)),
         consent=receiver is not None and (receiver.provider in record.facts.consented or receiver.provider == fhir.sender_of(r)[0]),
         story=_story(found, record, units),
-        actions=_actions(code, side),
+        actions=_actions(code, side, record.actor),
         draft=code == "draft",
         visit=_visit(found),
         colleagues=staff,
@@ -277,13 +279,17 @@ def _story(found: Around, record: Record, units: Units) -> tuple[Happened, ...]:
     return tuple(sorted(lines, key=lambda h: h.at))
 
 
-def _actions(code: str, side: str | None) -> tuple[Action, ...]:
+def _actions(code: str, side: str | None, actor: Actor) -> tuple[Action, ...]:
     """What can be done, the likeliest first; writing last."""
     if side is None or code == "draft":
         return ()
     likely = {"sent": "accept", "redirected": "accept", "received": "accept", "more-information": "reply", "accepted": "plan",
               "planned": "answer", "in-progress": "answer", "answered": "close"}.get(code, "")  # fmt: skip
-    verbs = possible(code, "receiver" if side == "receiver" else "sender")
+    verbs = [
+        v
+        for v in possible(code, "receiver" if side == "receiver" else "sender")
+        if roles.may(actor, v)
+    ]
     order = sorted(
         verbs, key=lambda v: (v != likely, v.startswith("write"), list(TRANSITIONS).index(v))
     )
