@@ -11,7 +11,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parent))
 # In the order of the table in the README; each is a file here with a function `run`.
 NAMES = (
     "read_by_id", "search_series", "everything", "create", "transactions", "bulk_load", "parsing",
-    "chart_page", "find_patient", "decisions", "preflight", "audit_cost", "door_cost", "log_review", "size", "churn",
+    "chart_page", "find_patient", "decisions", "preflight", "audit_cost", "door_cost", "log_review", "deliveries", "size", "churn",
     "table_shape", "work_faults",
 )  # fmt: skip
 

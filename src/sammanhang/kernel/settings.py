@@ -191,6 +191,12 @@ class Settings:
         "(then run `sammanhang access review --find` as often as the care provider has decided).",
         least=0,
     )
+    subscriber_hosts: str = _row(
+        "",
+        "Hosts that notifications of subscriptions may be sent to, comma between, `*.example.se` for all below; "
+        "outside the demo nowhere else, and always by https.",
+        shown_default="empty: anywhere in the demo, else nowhere",
+    )
     signing_key_days: int = _row(
         30, "Days after which a new key signs tokens; the old one verifies for a day more.", least=1
     )

@@ -44,6 +44,7 @@ from . import (
     metadata,
     read,
     search,
+    subscriptions,
     transaction,
     validate,
     write,
@@ -298,6 +299,10 @@ async def dispatch(fr: FhirRequest) -> Answer:
     if n == 3 and third == "$withdraw" and type_name == "Consent" and method == "POST":
         allowed(fr, type_name, "u")
         return await law.withdraw(fr, id)
+    told = subscriptions.ON_INSTANCE.get(third) if type_name == "Subscription" else None
+    if n == 3 and told is not None and method in ("GET", "POST"):
+        allowed(fr, type_name, "r")
+        return await told(fr, id)
     if n == 3 and third == "$validate" and method == "POST":
         allowed(fr, type_name, "r")
         return await validate.validate(fr, type_name, id)
@@ -374,6 +379,9 @@ async def _type_operation(fr: FhirRequest, method: str, type_name: str, name: st
         return await read.history(fr, type_name)
     if name == "$validate" and method == "POST":
         return await validate.validate(fr, type_name, None)
+    if name == "$status" and type_name == "Subscription" and method in ("GET", "POST"):
+        allowed(fr, type_name, "r")
+        return await subscriptions.status(fr)
     raise _method(fr)
 
 
@@ -391,6 +399,7 @@ _OPERATIONS = {
     "_history": "GET, HEAD", "metadata": "GET, HEAD", "_search": "POST", "$validate": "POST",
     "$everything": "GET, HEAD, POST", "$meta": "GET, HEAD, POST", "$meta-add": "POST", "$meta-delete": "POST",
     "$decision": "GET, HEAD", "$declare-reason": "POST", "$emergency": "POST", "$accesses": "GET, HEAD", "$withdraw": "POST",
+    "$status": "GET, HEAD, POST", "$events": "GET, HEAD, POST",
 }  # fmt: skip
 _OFFERED = (
     "GET, HEAD, POST",
