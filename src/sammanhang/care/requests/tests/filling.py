@@ -47,6 +47,8 @@ class _Reader(HTMLParser):
     def handle_endtag(self, tag: str) -> None:
         if tag == "textarea":
             self._area = None
+            if self._now:
+                self._now[-1] = (self._now[-1][0], self._now[-1][1].removeprefix("\n"))
         elif tag == "select":
             self._select = None
         elif tag == "form" and self._now is not None:
