@@ -7,11 +7,11 @@ it on, enrols Svea and plans the first visit; Svea reads what was decided. Each 
 from __future__ import annotations
 
 import re
-import time
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from typing import Any
 
-from playwright.sync_api import Browser, BrowserContext, expect
+from playwright.sync_api import Browser, BrowserContext, Locator, expect
 
 from .conftest import Person, log_in, somebody
 from .recorder import Recorder
@@ -28,26 +28,29 @@ NEWS = 10_000
 
 @dataclass
 class Stage:
-    """A server at an address, and the windows of those in the play."""
+    """A server at an address, and the windows of those in the play; each person logs in once (`known`)."""
 
     chromium: Browser
     address: str
-    look: dict[str, object]
-
-    def __post_init__(self) -> None:
-        self.open: list[BrowserContext] = []
-        self.people: list[Person] = []
+    look: dict[str, Any] = field(default_factory=dict)
+    known: dict[tuple[str, str], Any] = field(default_factory=dict)
+    open: list[BrowserContext] = field(default_factory=list)
+    people: list[Person] = field(default_factory=list)
 
     def enter(self, name: str, unit: str = "", *, resident: bool = False) -> Person:
-        """Somebody logs in at a window of their own."""
+        """Somebody at the start page of a window of their own, logged in."""
         context = self.chromium.new_context(
-            base_url=self.address, locale="sv-SE",
+            base_url=self.address, locale="sv-SE", storage_state=self.known.get((name, unit)),
             **{"viewport": {"width": 1280, "height": 900}, **self.look},
         )  # fmt: skip
         self.open.append(context)
         someone = somebody(context)
         self.people.append(someone)
-        log_in(someone.page, name, unit, resident=resident)
+        if (name, unit) in self.known:
+            someone.page.goto("/")
+        else:
+            log_in(someone.page, name, unit, resident=resident)
+            self.known[(name, unit)] = context.storage_state()
         return someone
 
     def close(self) -> list[str]:
@@ -80,18 +83,38 @@ def write(karin: Person, priority: str = "urgent", reason: str = REASON) -> None
     karin.click("label:has(input[name='form.insatser'][value$='|lakemedel'])")
 
 
-def send(karin: Person) -> str:
-    """Sends what is written; the address of the request."""
-    with karin.page.expect_navigation(url=re.compile(r"/requests/[0-9a-f-]{36}")):
+def send(karin: Person) -> tuple[str, float]:
+    """Sends what is written: the address of the request, and when the server said that it was sent (ms, Unix time)."""
+    with (
+        karin.page.expect_request_finished(lambda r: r.url.endswith("/requests/send")) as sent,
+        karin.page.expect_navigation(url=re.compile(r"/requests/[0-9a-f-]{36}")),
+    ):
         karin.press("Control+Enter")
-    return karin.page.url.removeprefix(karin.page.evaluate("location.origin")).partition("?")[0]
+    timing = sent.value.timing
+    return address_of(karin), timing["startTime"] + timing["responseStart"]
 
 
-def arrives(amira: Person) -> float:
-    """What is new shows by itself at her open list; how many milliseconds that took after it had been sent."""
-    began = time.monotonic()
-    amira.page.locator("[data-news]:not([hidden])").wait_for(timeout=NEWS)
-    return (time.monotonic() - began) * 1000
+def address_of(someone: Person) -> str:
+    """The path of the page that is open."""
+    return str(someone.page.evaluate("location.pathname"))
+
+
+COMES = """const list = document.querySelector('main'), rows = () => list.querySelectorAll('[data-task]').length;
+  const before = rows(), look = () => { const news = list.querySelector('[data-news]');
+    if (window.came === undefined && (rows() > before || (news && !news.hidden))) window.came = Date.now(); };
+  window.came = undefined;
+  new MutationObserver(look).observe(list, { subtree: true, childList: true, attributes: true });"""
+
+
+def listens(someone: Person) -> None:
+    """From now on their open list notes when something new shows in it."""
+    someone.page.evaluate("() => { %s }" % COMES)
+
+
+def came(someone: Person, since: float) -> float:
+    """What is new has shown in the open list by itself; how many milliseconds after `since`."""
+    someone.page.wait_for_function("window.came !== undefined", timeout=NEWS)
+    return float(someone.page.evaluate("window.came")) - since
 
 
 def act(someone: Person, verb: str, text: str = "") -> None:
@@ -111,45 +134,58 @@ def state(someone: Person, says: str) -> None:
     expect(someone.page.locator(".now-state")).to_contain_text(says, timeout=NEWS)
 
 
-def play(stage: Stage, recorder: Recorder, picture: Callable[[Person, str], None] | None = None) -> str:  # fmt: skip
-    """The happy way, from the physician's start page to what Svea reads. Returns the address of the request."""
-    show = picture or (lambda person, name: None)
+def sends(stage: Stage, priority: str = "urgent") -> tuple[Person, str]:
+    """Karin Ek sends a request for Svea, uncounted: she, and the address of the request."""
     karin = stage.enter("Karin Ek")
-    amira = stage.enter("Amira Haddad", "Centrum")
+    karin.page.goto(f"/patients/{SVEA}")
+    write(karin, priority)
+    return karin, send(karin)[0]
+
+
+Picture = Callable[[Person, str], None]
+
+
+def play(stage: Stage, recorder: Recorder, picture: Picture = lambda person, name: None) -> str:
+    """The happy way, from the physician's start page to what Svea reads. Returns the address of the request."""
+    karin, amira = stage.enter("Karin Ek"), stage.enter("Amira Haddad", "Centrum")
     amira.page.goto("/work")
-    amira.page.wait_for_load_state()
+    listens(amira)
     with recorder.step(karin, "Karin", "finner Svea"):
         find_svea(karin)
-    show(karin, "chart")
-    with recorder.step(karin, "Karin", "skriver och skickar begäran"):
+    picture(karin, "chart")
+    with recorder.step(karin, "Karin", "skriver begäran och skickar"):
         write(karin)
-        show(karin, "compose")
-        address = send(karin)
-    show(karin, "sent")
-    recorder.waited_ms["till den öppna arbetslistan"] = arrives(amira)
-    show(amira, "news")
+        picture(karin, "compose")
+        address, sent = send(karin)
+    picture(karin, "sent")
+    recorder.waited_ms["the open worklist shows the request"] = came(amira, sent)
     with recorder.step(amira, "Amira", "öppnar begäran ur listan"):
-        amira.click("[data-news]")
-        amira.click(f'[data-task] a[href^="/work/"], [data-task] a[href="{address}"]')
-        if not amira.page.url.endswith(address):
-            amira.click(f'main a[href="{address}"]')
-    show(amira, "request")
+        amira.click(f'[data-task] a[data-go][href="{address}"]')
+    picture(amira, "request")
     with recorder.step(amira, "Amira", "ställer en fråga"):
         act(amira, "ask", QUESTION)
     state(karin, "Väntar på svar på fråga")
     with recorder.step(karin, "Karin", "svarar"):
         act(karin, "reply", REPLY)
-    began = time.monotonic()
     state(amira, "Mottagen")
-    recorder.waited_ms["till den öppna begäran"] = (time.monotonic() - began) * 1000
     with recorder.step(amira, "Amira", "accepterar"):
         act(amira, "accept")
-    show(amira, "accepted")
+    picture(amira, "accepted")
     with recorder.step(amira, "Amira", "skriver in och bokar första besöket"):
         act(amira, "plan")
-    show(amira, "planned")
-    with recorder.step(amira, "Amira", "finner uppgiften på sin lista"):
+    picture(amira, "planned")
+    with recorder.step(amira, "Amira", "finner Svea på sin lista"):
         amira.click('nav.main a[href="/work"]')
-        expect(amira.page.locator("[data-task]", has_text="Första hembesök")).to_contain_text("Svea Andersson")  # fmt: skip
-    show(amira, "worklist")
+    expect(todo(amira)).to_contain_text("Svea Andersson")
+    picture(amira, "worklist")
+    svea = stage.enter("Svea Andersson", resident=True)
+    picture(svea, "me")
+    with recorder.step(svea, "Svea", "läser vad som är bestämt"):
+        svea.click(f'a[href="/me/requests/{address.rpartition("/")[2]}"]')
+    picture(svea, "decided")
     return address
+
+
+def todo(nurse: Person, what: str = "Första hembesök") -> Locator:
+    """The row of the visit in the nurse's list."""
+    return nurse.page.locator("[data-task]", has_text=what).first
