@@ -43,9 +43,13 @@ BEGIN
     refers := b #>> '{owner,reference}';
     SELECT coalesce(jsonb_agg(e ORDER BY n), '[]') INTO ways
       FROM jsonb_array_elements(coalesce(b -> 'extension', '[]')) WITH ORDINALITY AS x(e, n)
-     WHERE e ->> 'url' = 'http://sammanhang.se/fhir/StructureDefinition/task-way-up';
-    lvl := coalesce((jsonb_path_query_first(b,
-        '$.extension[*] ? (@.url == "http://sammanhang.se/fhir/StructureDefinition/task-level").valueInteger') #>> '{}')::int, 0);
+     WHERE e ->> 'url' = 'http://sammanhang.se/fhir/StructureDefinition/task-way-up'
+       -- as work.tasks reads it: a way up without a step or a time is none
+       AND (jsonb_path_query_first(e, '$.extension[*] ? (@.url == "step")') ? 'valueCode')
+       AND (jsonb_path_query_first(e, '$.extension[*] ? (@.url == "at")') ? 'valueDateTime');
+    lvl := least(greatest(coalesce((jsonb_path_query_first(b,
+        '$.extension[*] ? (@.url == "http://sammanhang.se/fhir/StructureDefinition/task-level").valueInteger') #>> '{}')::int, 0),
+        0), 32767);
     named := CASE WHEN refers LIKE 'Organization/%' THEN substr(refers, 14)
         ELSE coalesce((SELECT p.id FROM store.party p WHERE p.number = NEW.unit), '') END;
     INSERT INTO work.task AS t (self, id, patient, owner, function, taken_by, kind, state, open, priority, deadline,
@@ -54,8 +58,9 @@ BEGIN
         NEW.self, NEW.id, NEW.patient, named,
         coalesce(jsonb_path_query_first(b,
             '$.performerType[*].coding[*] ? (@.system == "http://sammanhang.se/fhir/CodeSystem/function").code') #>> '{}', ''),
-        coalesce(CASE WHEN refers LIKE 'PractitionerRole/%' THEN substr(refers, 18) END, substr(jsonb_path_query_first(b,
-            '$.extension[*] ? (@.url == "http://sammanhang.se/fhir/StructureDefinition/task-taken-by").valueReference.reference') #>> '{}', 18), ''),
+        coalesce(CASE WHEN refers LIKE 'PractitionerRole/%' THEN substr(refers, 18) END, substring(jsonb_path_query_first(b,
+            '$.extension[*] ? (@.url == "http://sammanhang.se/fhir/StructureDefinition/task-taken-by").valueReference.reference') #>> '{}'
+            FROM '^PractitionerRole/(.*)$'), ''),
         coalesce(jsonb_path_query_first(b,
             '$.code.coding[*] ? (@.system == "http://sammanhang.se/fhir/CodeSystem/task-kind").code') #>> '{}', ''),
         b ->> 'status',
