@@ -91,6 +91,7 @@ def _server_ms(request: Request) -> float:
 
 
 def weight(request: Request) -> int:
-    """The bytes of an answer as they came over the wire, headers and compressed body."""
+    """The bytes of an answer as they came over the wire, headers and compressed body; none from the browser's cache."""
     sizes = request.sizes()
-    return sizes["responseBodySize"] + sizes["responseHeadersSize"]
+    body: int = sizes["responseBodySize"]
+    return body + sizes["responseHeadersSize"] if body >= 0 else 0

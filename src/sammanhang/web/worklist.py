@@ -171,9 +171,12 @@ def worded(table: Any, key: str) -> str:
 
 
 def what_of(task: Any) -> str:
-    """What kind of work it is, in words."""
+    """What kind of work it is, in words: that of the step it has come to, where the content knows its steps."""
     kind = tasks.kind_of(task)
     kinds = content("routing/deadlines")["kinds"]
+    status = task.businessStatus
+    step = next((c.code for c in status.coding or ()), "") if status is not None else ""
+    kind = kinds.get(kind, {}).get("then", {}).get(step, kind)
     if kind in kinds and kind != "otherwise":
         return worded(kinds, kind)
     said = task.code.text if task.code is not None else None
