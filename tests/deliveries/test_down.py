@@ -35,6 +35,7 @@ async def test_a_receiver_that_is_down_is_seen_by_the_sender_within_a_minute_and
     async with town.up():
         id = await subscribed(world, town)
     tasks = [await world.send(f"Ärende {n}") for n in range(3)]
+    await until(lambda: world.rows("SELECT FROM work.delivery HAVING count(*) = 3"))
     await until(lambda: world.rows("SELECT FROM work.delivery WHERE state = 'failed'"))
     assert await outbox.undelivered(world.services.database) == []  # it has its minute
     world.shift = timedelta(seconds=61)
@@ -206,6 +207,7 @@ async def test_a_receiver_silent_for_a_week_is_given_up_and_starts_again_where_i
     await until(lambda: town.received() == {1: 1})
 
 
+@pytest.mark.alone
 async def test_a_slow_receiver_does_not_delay_others(world: World) -> None:
     """FHIR Works #676, webhookdb #237: bad endpoints stood in the way of good ones."""
     slow = [await world.municipality(name=f"slow-{n}") for n in range(12)]

@@ -6,9 +6,13 @@ import asyncio
 import json
 from datetime import timedelta
 
+import pytest
+
 from sammanhang.fhir.decode import decode
 from sammanhang.fhir.r4 import Reference
+from sammanhang.work.subscriptions import matching
 from sammanhang.work.subscriptions.notifications import STATUS
+from sammanhang.work.subscriptions.topics import topics
 
 from .conftest import OTHER, REGION, TOWN, World, until
 
@@ -75,6 +79,7 @@ async def test_every_message_is_valid_fhir_and_holds_to_the_profile(world: World
         assert {"subscription", "status", "type", "events-since-subscription-start"} <= set(names)
 
 
+@pytest.mark.alone
 async def test_a_subscription_is_active_and_told_within_two_seconds(world: World) -> None:
     """HAPI #6394: up to ten seconds until it was active and something came; #675: it stayed requested for ever."""
     town = await world.municipality()
@@ -216,3 +221,34 @@ async def test_a_municipality_replies_with_a_message(world: World) -> None:
     hospital = await world.municipality(REGION, "hospital")
     seen = (await hospital.ask("GET", f"Communication/{answer.json()['id']}")).json()
     assert seen["payload"][0]["contentString"] == "Vi kommer i morgon."
+
+
+async def test_a_system_that_sends_back_only_what_it_understood_hides_nothing_from_the_sender(
+    world: World,
+) -> None:
+    town, hospital = await world.municipality(), await world.municipality(REGION, "hospital")
+    task = await world.send()
+    resource = (await town.ask("GET", task)).json()
+    del resource["meta"]
+    answer = await town.ask("PUT", task, resource | {"status": "accepted"})
+    assert answer.status_code == 200, answer.text
+    assert (await hospital.ask("GET", task)).json()["status"] == "accepted"
+
+
+async def test_a_topic_that_is_offered_no_longer_ends_its_subscriptions_and_nobody_elses(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    town = await world.municipality()
+    gone, stays = (
+        await town.subscribe("task-owner"),
+        await town.subscribe(filters=["Task?status=requested"]),
+    )
+    await until(lambda: _active(town, gone))
+    await until(lambda: _active(town, stays))
+    offered = {url: t for url, t in topics().items() if url.endswith("care-request")}
+    monkeypatch.setattr(matching, "topics", lambda: offered)
+    await until(lambda: _off(town, gone), 12)
+    error = (await town.ask("GET", f"Subscription/{gone}")).json()["error"]
+    assert "offered no longer" in error
+    await world.send()
+    await until(lambda: town.received() == {1: 1})

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from datetime import timedelta
 
 from sammanhang.access.actor import SYSTEM
 from sammanhang.access.clients import close_client
@@ -60,8 +61,13 @@ async def test_what_may_no_longer_be_read_keeps_its_number_and_says_nothing_else
     await until(lambda: world.rows("SELECT FROM work.delivery HAVING count(*) = 2"))
     # it was sent to the wrong town and is called back before it arrived
     await world.change(first, meta=Meta(tag=[Coding(system=t, code=c) for t, c in _owner()]))
+    (tries,) = world.rows("SELECT max(tries) FROM work.delivery")[0]
+    world.shift = timedelta(minutes=3)
+    # what was on its way before is not taken either
+    await until(lambda: world.rows("SELECT FROM work.delivery WHERE tries > %s", tries + 1))
     before = len(world.trace("notify"))
     town.answer = 200
+    world.shift = timedelta(minutes=9)
     await until(lambda: set(town.received()) == {1, 2})
     told = [e for n in town.notified for e in n.said["events"]]
     assert "focus" not in told[0] and told[0]["event-number"] == "1" and told[0]["context"] == []

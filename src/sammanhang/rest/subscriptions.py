@@ -167,6 +167,8 @@ async def _own(fr: FhirRequest, id: str) -> Subscribed:
     """The client's own subscription. Raises `NotFound`, also for another's."""
     async with fr.services.database.writing() as connection:
         s = await kept.subscription(connection, id) or await _fresh(fr, connection, id)
+        if s is None:  # the feed may have told of it between the two looks
+            s = await kept.subscription(connection, id)
     if s is None or not (
         fr.actor.everything or (fr.actor.kind == "client" and s.client == _client(fr))
     ):

@@ -281,6 +281,7 @@ async def revise(
     if fr.header(b"if-none-match") == "*":
         raise PreconditionFailed("The resource is there already.", "Resursen finns redan.")
     gate.may_change(fr, found.body or b"", type_name, id)
+    gate.keep_tags(fr, found.body or b"", resource)
     return await prepare(fr, resource, id, found.version, "update"), True
 
 

@@ -14,6 +14,7 @@ from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import Any
 
+import msgspec
 import psycopg
 
 from sammanhang.access.actor import Actor
@@ -31,7 +32,7 @@ from sammanhang.work.sending import wake
 
 from .kept import SQL, Subscribed, actors, address, rows, subscription
 from .resthook import CLOSED, NAME, OVER, turn
-from .topics import Filter, Seen, Topic, filter_of, topics
+from .topics import BadFilter, Filter, Seen, Topic, filter_of, topics
 from .wanted import wanted
 
 READER = "subscriptions"
@@ -40,6 +41,9 @@ POLL_SECONDS = 0.2
 SWEEP_SECONDS = 5.0
 DELETED = "Prenumerationen är borttagen. / The subscription was deleted."
 STOPPED = "Avslutad av mottagaren. / Stopped by the subscriber."
+NOT_OFFERED = (
+    "Ämnet eller ett filter finns inte längre. / The topic or a filter is offered no longer."
+)
 log = logging.getLogger("sammanhang.delivery")
 
 
@@ -51,6 +55,17 @@ class _One:
     topic: Topic
     filters: list[Filter]
     matched: list[Seen] = field(default_factory=list)
+
+
+def followed(s: Subscribed, known: dict[str, Topic], base: str) -> _One | None:
+    """A subscription ready to be matched; None for one whose topic or filters are content no longer."""
+    topic = known.get(s.topic)
+    if topic is None:
+        return None
+    try:
+        return _One(s, topic, [filter_of(f, topic, base) for f in s.filters])
+    except (BadFilter, Invalid):
+        return None
 
 
 class _Batch:
@@ -68,10 +83,8 @@ class _Batch:
     def put(self, s: Subscribed) -> None:
         """A subscription from here on; what the one before it was told of stays so."""
         self.drop(s.id)
-        topic = self.topics.get(s.topic)
-        if topic is not None and s.status != "off":
-            filters = [filter_of(f, topic, self.base) for f in s.filters]
-            self.known[s.id] = _One(s, topic, filters)
+        if s.status != "off" and (one := followed(s, self.topics, self.base)) is not None:
+            self.known[s.id] = one
 
     def drop(self, id: str) -> None:
         one = self.known.pop(id, None)
@@ -84,7 +97,12 @@ class _Batch:
             return
         if event.body is None or not self.known:
             return
-        seen = Seen(event, self.base)
+        try:
+            seen = Seen(event, self.base)
+        except (msgspec.MsgspecError, ValueError):
+            # what is in the record can be read; should it not be so once, others are still told
+            log.exception("event %s, %s/%s, is told to nobody", event.seq, event.type, event.id)
+            return
         told = {url: seen.triggers(topic) for url, topic in self.topics.items()}
         for one in self.known.values():
             if told[one.topic.url] and seen.passes(one.filters):
@@ -235,14 +253,16 @@ async def match_all(services: Services, limit: int = BATCH) -> int:
 
 
 async def sweep(services: Services) -> None:
-    """Ends the subscriptions whose end has come and those whose client is closed, and removes what was asked for
-    with resources that never came to be."""
+    """Ends the subscriptions whose end has come, whose client is closed or whose topic is offered no longer, and
+    removes what was asked for with resources that never came to be."""
     async with services.database.writing() as connection:
         ended = {id: OVER for (id,) in await (await connection.execute(SQL["ended"], (clock.now(),))).fetchall()}  # fmt: skip
         known = rows(await (await connection.execute(SQL["all"])).fetchall())
         await connection.execute(SQL["swept"])
     speak = await actors(services, known)
     ended |= {s.id: CLOSED for s in known if s.id not in speak}
+    base, offered = f"{services.base_url}/fhir/", topics()
+    ended |= {s.id: NOT_OFFERED for s in known if followed(s, offered, base) is None}
     for id, why in ended.items():
         await end(services, id, why)
 
