@@ -139,13 +139,13 @@ def _fill(draft: Any, written: Written) -> None:
 
 @again_once
 async def send(
-    record: Record, id: str, written: Written, *, form: tuple[Stored | None, Any] | None = None,
-    base: Any = None, told: Mapping[str, Any] | None = None,
+    record: Record, id: str, written: Written, *, form: tuple[Stored | None, Any] | None = None, base: Any = None,
+    told: Mapping[str, Any] | None = None,
 ) -> str:  # fmt: skip
     """Sends: the request, the receiver's task with its deadline, what is told, as one. Returns the id.
 
-    `form` is the filled-in form, completed, and its draft when there is one; `base` as in `save`; `told` goes into the
-    trace. Raises `Incomplete` with what is missing
+    `form` is the filled-in form, completed, and its draft when there is one; `base` as in `save`; `told` goes into
+    the trace. Raises `Incomplete` with what is missing
     field by field, `NotNow` when it has been sent already, and what routing raises.
     """
     stored = await record.find("ServiceRequest", id) if id else None
