@@ -120,7 +120,7 @@ def _verb(doors: Any, verb: str, me: Any, other: Any, id: str, text: str) -> Any
     if verb == "take":
         return commands.take(doors, me, id)
     if verb in ("hand-over", "delegate"):
-        does = commands.hand_over if verb == "hand-over" else commands.delegate
+        does: Any = commands.hand_over if verb == "hand-over" else commands.delegate
         return does(doors, me, id, other.assignment.id, text)
     does = {"hand-back": commands.hand_back, "complete": commands.complete, "cancel": commands.cancel}[verb]  # fmt: skip
     return does(doors, me, id, text)
