@@ -196,7 +196,7 @@ def _all(form: Form, initial: bool) -> list[Expression]:
         made += (
             e
             for kind, e in item.expressions.items()
-            if initial or kind not in ("initial", "population", "context")
+            if initial or kind not in ("initial", "population")
         )
     return made
 

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from decimal import Decimal
 from typing import Any
 
 from sammanhang.kernel.i18n import _
 
 from .answers import OTHER, listed
-from .options import MANY, SHOWN, Option, key_of, search
+from .options import SHOWN, Option, key_of, search
 from .questionnaire import Item, Limit, When
 from .tree import Answer, Node, Tree
 from .values import same, typed
@@ -26,7 +26,7 @@ _LINES = {
 @dataclass(frozen=True, slots=True)
 class Choice:
     """An option on the page: what its field holds, its words, safe markup, whether it is chosen, and `alone`
-    when nothing else may be chosen with it."""
+    when nothing else may be chosen with it; `digit` the key that chooses it."""
 
     key: str
     label: str
@@ -34,6 +34,7 @@ class Choice:
     prefix: str
     chosen: bool
     alone: bool
+    digit: str = ""
 
 
 def control_of(item: Item, node: Node, tree: Tree) -> str:
@@ -57,10 +58,9 @@ def _choosing(item: Item, node: Node, tree: Tree) -> str:
     options = offered(node, tree)
     if not options:
         return "line"
-    if item.control in ("autocomplete", "lookup", "search") or (
-        len(options) > MANY and item.control != "drop-down"
-    ):
-        return "search" if len(options) > SHOWN or item.control else "select"
+    looked_for = item.control in ("autocomplete", "lookup", "search")
+    if len(options) > SHOWN or (len(options) > MOST_ROWS and looked_for):
+        return "search" if item.control != "drop-down" else "select"
     if item.repeats:
         return "checks"
     if item.control == "drop-down" or (
@@ -107,7 +107,7 @@ def choices_of(node: Node, tree: Tree, control: str, searched: str | None) -> tu
     ]
     if item.type == "boolean" and control in ("radio", "checks"):
         yes = [(True, _("Ja")), (False, _("Nej"))][: 1 if control == "checks" else 2]
-        return tuple(Choice(typed("boolean", v), word, "", "", any(a.value is v for a in chosen), False) for v, word in yes)  # fmt: skip
+        return _keyed([Choice(typed("boolean", v), word, "", "", any(a.value is v for a in chosen), False) for v, word in yes])  # fmt: skip
     if control not in ("radio", "checks", "select", "search"):
         return ()
     options = offered(node, tree)
@@ -119,7 +119,17 @@ def choices_of(node: Node, tree: Tree, control: str, searched: str | None) -> tu
         Choice(o.key, str(o.words), o.words.html, o.prefix, _is_chosen(o, chosen), o.exclusive)
         for o in options
     ]
-    return (*made, *_not_listed(node, options, chosen))
+    return _keyed([*made, *_not_listed(node, options, chosen)])
+
+
+def _keyed(choices: list[Choice]) -> tuple[Choice, ...]:
+    """With the key that chooses each: the digit before it when all have one, so that no key means two things."""
+    digits = [c.prefix.rstrip(".) ") for c in choices]
+    own = all(len(d) == 1 and d.isdigit() for d in digits) and len(set(digits)) == len(digits)
+    if not own and any(d.isdigit() for d in digits):
+        return tuple(choices)
+    keys = digits if own else [str(n) if n < 10 else "" for n in range(1, len(choices) + 1)]
+    return tuple(replace(c, digit=k) for c, k in zip(choices, keys, strict=True))
 
 
 def _is_chosen(o: Option, chosen: list[Answer]) -> bool:

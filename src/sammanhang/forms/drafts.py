@@ -2,7 +2,8 @@
 
 A draft belongs to a patient, a form, what it is about, and the unit that writes it: a colleague goes on where one
 left. Nothing typed is lost: what cannot be read is kept as it was typed, answers to what is no longer asked stay
-until the form is signed, and a save that somebody else was before says so instead of writing over.
+until the form is signed, what two have written in different places stands side by side, and a save that would
+write over a colleague's answer says so instead.
 """
 
 from __future__ import annotations
@@ -19,6 +20,7 @@ from sammanhang.fhir.indexing import coded, hash64, slot
 from sammanhang.kernel import clock
 from sammanhang.kernel.errors import Conflict, Issue, PreconditionFailed
 from sammanhang.kernel.i18n import _
+from sammanhang.store import read as store
 from sammanhang.web import show as looks
 
 from .answers import Fields, read_tree
@@ -29,7 +31,7 @@ from .prefill import filled, sources_of
 from .questionnaire import Form
 from .show import FormView, view_tree
 from .sources import Source
-from .tree import PREFIX, Tree, structure, tree_of
+from .tree import PREFIX, Node, Tree, structure, tree_of
 from .urls import ABOUT, said
 
 IN_PROGRESS = coded("http://hl7.org/fhir/questionnaire-answers-status", "in-progress")[1] ^ slot("QuestionnaireResponse.status", "token")  # fmt: skip
@@ -39,7 +41,7 @@ VERSION, ABOUT_MARK, OVERWRITE = "~version", "~about", "~overwrite"
 
 
 class DraftChanged(Conflict):
-    """Somebody else has saved in the same draft since the page was shown; nothing was written over.
+    """A colleague has changed the same answer since the page was shown; nothing was written over.
 
     `who` and `at` say who and when; `typed` is what the page had, as a response.
     """
@@ -168,12 +170,11 @@ def typed(draft: Draft, fields: Fields, prefix: str = PREFIX) -> tuple[Draft, Tr
 async def save(record: Record, draft: Draft, fields: Fields, prefix: str = PREFIX) -> Draft:
     """Stores what stands in a page's fields as the draft; returns it with its new version.
 
-    What is no different from before is not stored anew. Raises `DraftChanged` when somebody else has saved in it
-    since the page was shown, `DraftGone` when it has been signed, and `Refused` for who may not write.
+    What is no different from before is not stored anew; what was saved since the page was shown is kept beside it.
+    Raises `DraftChanged` when a colleague has changed the same answer meanwhile, `DraftGone` when it has been signed, and `Refused` for who may not write.
     """
     given = list(fields)
-    fresh, _tree = typed(draft, given, prefix)
-    _not_over(draft, fresh, given, prefix)
+    fresh = await _beside(draft, typed(draft, given, prefix), dict(given), prefix)
     if draft.stored is not None and _same(draft.response, fresh.response):
         return replace(fresh, stored=draft.stored, response=draft.response)
     changes = Changes.by(record)
@@ -193,33 +194,73 @@ async def save(record: Record, draft: Draft, fields: Fields, prefix: str = PREFI
     return replace(fresh, stored=stored)
 
 
-def ready(draft: Draft, fields: Fields, prefix: str = PREFIX) -> Draft:
+async def ready(draft: Draft, fields: Fields, prefix: str = PREFIX) -> Draft:
     """The draft with what stands in a page's fields, to be signed now instead of saved.
 
     Raises `DraftChanged` and `DraftGone` as `save` does.
     """
     given = list(fields)
-    fresh, _tree = typed(draft, given, prefix)
-    _not_over(draft, fresh, given, prefix)
-    return fresh
+    return await _beside(draft, typed(draft, given, prefix), dict(given), prefix)
 
 
-def _not_over(draft: Draft, fresh: Draft, fields: list[tuple[str, str]], prefix: str) -> None:
-    """Raises `DraftChanged` when the page shows an older version than the stored one, saved by somebody else."""
-    told = dict(fields)
+async def _beside(
+    draft: Draft, mine: tuple[Draft, Tree], told: dict[str, str], prefix: str
+) -> Draft:
+    """What the page has, with what was saved since it was shown (in another tab, by a colleague): answers the page
+    has not changed are taken from there. Raises `DraftChanged` when a colleague has changed the same answer, and
+    `DraftGone` when the draft is no longer there."""
+    fresh, tree = mine
     shown = told.get(f"{prefix}{VERSION}")
-    if draft.stored is None and shown not in (None, "0"):
-        raise DraftGone(fresh.response)
-    if draft.stored is None or shown is None or told.get(f"{prefix}{OVERWRITE}") == "yes":
-        return
+    if draft.stored is None:
+        if shown not in (None, "0"):
+            raise DraftGone(fresh.response)
+        return fresh
+    if shown is None or shown == str(draft.stored.version) or not shown.isdigit():
+        return fresh
+    before = await _version(draft, int(shown))
+    base, theirs = tree_of(draft.form, before, prefix), tree_of(draft.form, draft.response, prefix)
+    clash = _merge(tree, base, theirs)
     author = draft.response.author
-    mine = fresh.response.author
-    if (
-        shown != str(draft.stored.version)
-        and author is not None
-        and author.reference != mine.reference
-    ):
+    other = author is None or author.reference != fresh.response.author.reference
+    if clash and other and told.get(f"{prefix}{OVERWRITE}") != "yes":
         raise DraftChanged(draft.by, draft.saved, fresh.response)
+    told_ = _headed(
+        settle(tree, draft.contexts).element(enabled_only=False),
+        draft.record,
+        draft.form,
+        draft.about,
+    )
+    return replace(fresh, response=structure(told_), sources=sources_of(tree))
+
+
+async def _version(draft: Draft, version: int) -> Any:
+    """An earlier version of the draft as plain values; None when there is none, as before its first save."""
+    assert draft.stored is not None
+    database = draft.record.doors.database
+    async with database.reading(draft.record.scope) as connection:
+        database.queries += 1
+        found = await store.vread(connection, "QuestionnaireResponse", draft.stored.id, version)
+    return raw(found.body) if found is not None and found.body is not None else None
+
+
+def _merge(mine: Tree, base: Tree, theirs: Tree) -> bool:
+    """Takes answers from `theirs` where the page's are those of `base`; whether both changed the same one."""
+    was = {n.name: _answers(n) for n in base.all()}
+    now = {n.name: n for n in theirs.all()}
+    clash = False
+    for node in mine.all():
+        other = now.get(node.name)
+        if other is None or _answers(other) == was.get(node.name, []):
+            continue
+        if _answers(node) == was.get(node.name, []):
+            node.answers = other.answers
+        elif _answers(node) != _answers(other):
+            clash = True
+    return clash
+
+
+def _answers(node: Node) -> list[Any]:
+    return [(a.kind, a.value, a.typed) for a in node.answers if a.there]
 
 
 def _same(a: Any, b: Any) -> bool:

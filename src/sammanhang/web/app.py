@@ -41,8 +41,8 @@ OTHERS = (
     "sammanhang.access.context_pages",
     "sammanhang.access.oauth",
 )
-# Capabilities that take orders written over the API (`work.orders`); importing one registers it.
-ORDERS = ("sammanhang.care.requests.api",)  # fmt: skip
+# What registers itself when it is imported: orders written over the API (`work.orders`), places of work (`work.places`).
+REGISTERED = ("sammanhang.care.requests.api", "sammanhang.care.requests.places")  # fmt: skip
 
 
 class Application(Starlette):
@@ -135,7 +135,7 @@ def create_app(services: Services | None = None) -> Starlette:
 
 
 def _routes() -> list[BaseRoute]:
-    for name in ORDERS:
+    for name in REGISTERED:
         import_module(name)
     routes: list[BaseRoute] = [Mount("/static", app=static_files)]
     for name in OTHERS:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Any
 
 from sammanhang.access.actor import Actor
@@ -16,6 +16,7 @@ from sammanhang.access.door import Doors, Record, Stored
 from sammanhang.access.staff import held_with, resources, shown_name
 from sammanhang.access.writing import Changes
 from sammanhang.access.writing import sent_to as sent_to_of
+from sammanhang.fhir.dates import bounds
 from sammanhang.fhir.indexing import self_hash, slot
 from sammanhang.fhir.r4 import Reference
 from sammanhang.kernel import clock
@@ -27,15 +28,17 @@ from . import tasks
 from .deadlines import Deadline, deadline, priority_of
 from .errors import (
     AlreadyTaken,
+    CannotReopen,
     ChangedMeanwhile,
     DoneElsewhere,
     NoSuchColleague,
     NoSuchTask,
     ReasonMissing,
     TaskIsClosed,
+    TaskIsOpen,
 )
 from .sql import SQL
-from .states import VERBS
+from .states import ANY_OPEN, VERBS
 from .units import units_of
 
 _AT_UNIT = slot("PractitionerRole.organization", "reference")
@@ -222,6 +225,29 @@ async def cancel(
     await _do(doors, actor, id, "cancel", change, reason, request=request)
 
 
+async def reopen(doors: Doors, actor: Actor, id: str, *, request: str | None = None) -> None:
+    """What was closed by mistake is open again, with the deadline and the way up it had.
+
+    Raises `CannotReopen` for anybody but who closed it, and when it was too long ago; `DoneElsewhere` as `complete`.
+    """
+
+    def change(t: Open, now: datetime) -> bool:
+        rules = content("routing/deadlines")
+        if not rules["kinds"].get(tasks.kind_of(t.task), rules["kinds"]["otherwise"]).get("by_hand"):  # fmt: skip
+            raise DoneElsewhere
+        minutes = rules["undo_within"]["minutes"]
+        last = tasks.act_of(t.task)
+        mine = last is not None and last.by == myself(actor).reference
+        if last is None or not mine or last.verb not in ("complete", "cancel"):
+            raise CannotReopen(minutes)
+        if now - bounds(last.at)[0] > timedelta(minutes=minutes):
+            raise CannotReopen(minutes)
+        t.task.status = "received" if tasks.taken_by(t.task) is not None else "requested"
+        return True
+
+    await _do(doors, actor, id, "reopen", change, request=request)
+
+
 async def colleagues(doors: Doors, unit: str) -> list[Colleague]:
     """Who works at a unit now, by name."""
     token = self_hash("Organization", unit) ^ _AT_UNIT
@@ -252,6 +278,11 @@ def in_functions(role: str) -> list[str]:
     return [k for k, f in content("routing/functions")["functions"].items() if role in f["roles"]]
 
 
+def head_functions() -> frozenset[str]:
+    """The functions work comes up to when a unit's own people have not done it."""
+    return frozenset(r["function"] for r in content("routing/deadlines")["way_up"] if r["step"] == "head")  # fmt: skip
+
+
 Change = Callable[[Open, datetime], bool]
 
 
@@ -268,7 +299,7 @@ async def _do(
         found = await open_task(doors, actor, id, request=request)
         task = found.task
         if task.status not in rule.before:
-            raise TaskIsClosed
+            raise TaskIsClosed if rule.before == ANY_OPEN else TaskIsOpen
         now = clock.now()
         if more is not None:
             more.clear()

@@ -6,7 +6,8 @@ Each task is moved once: what has been moved is no longer found. Killed half-way
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
@@ -23,6 +24,7 @@ from sammanhang.kernel.errors import (
     Invalid,
     NotFound,
     PreconditionFailed,
+    Refused,
     SammanhangError,
     Unavailable,
 )
@@ -30,6 +32,8 @@ from sammanhang.store.database import EVERYTHING
 from sammanhang.store.types import NUMBER
 
 from . import tasks
+from .commands import colleagues, head_functions, in_functions
+from .errors import NoSuchColleague
 from .sql import SQL
 from .units import Unit, units_of
 
@@ -55,12 +59,46 @@ class NoSuchUnit(Invalid):
         super().__init__(f"There is no open unit {id}.", f"Det finns ingen öppen enhet {id}.")
 
 
+class NotYoursToNote(Refused):
+    """An absence is noted by the person themselves, or by a head of their unit."""
+
+    def __init__(self) -> None:
+        super().__init__(
+            "An absence is noted by the person themselves, or by a head of their unit.",
+            "Frånvaro anges av personen själv eller av enhetens ansvariga.",
+            rule="R2",
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class Absence:
+    """When somebody is away, and whose assignment their work goes to; empty for the function."""
+
+    id: str
+    assignment: str
+    begins: datetime
+    ends: datetime
+    substitute: str
+
+
+async def absences(doors: Doors, assignments: Iterable[str], now: datetime | None = None) -> list[Absence]:  # fmt: skip
+    """Absences of these assignments that have not ended, the first first; one query."""
+    async with doors.database.reading(EVERYTHING) as connection:
+        doors.database.queries += 1
+        rows = await connection.fetch(SQL["absences_of"], (list(assignments), now or clock.now()))
+    return [Absence(str(r[0]), *r[1:]) for r in rows]
+
+
 async def note_absence(
     doors: Doors, actor: Actor, assignment: str, begins: datetime, ends: datetime, substitute: str = ""
 ) -> str:  # fmt: skip
-    """Notes that somebody is away; their work moves when it begins. Returns its id. Raises `BadAbsence`."""
+    """Notes that somebody is away; their work moves when it begins. Returns its id.
+
+    Raises `BadAbsence`, `NotYoursToNote`, and `NoSuchColleague` for an assignment that is not at the actor's unit.
+    """
     if ends <= begins or substitute == assignment:
         raise BadAbsence
+    await _may_note(doors, actor, assignment, substitute)
     id = str(uuid7())
     entry = doors.entry(actor, "absence", what=f"PractitionerRole/{assignment}", details={"from": begins.isoformat(), "to": ends.isoformat()})  # fmt: skip
     await doors.audit.record(entry)
@@ -71,11 +109,22 @@ async def note_absence(
     return id
 
 
-async def end_absence(doors: Doors, actor: Actor, id: str) -> None:
-    """The person is back, or was never away."""
+async def _may_note(doors: Doors, actor: Actor, assignment: str, substitute: str = "") -> None:
+    at = actor.assignment
+    there = {c.assignment: c.practitioner for c in await colleagues(doors, at.unit if at is not None else "")}  # fmt: skip
+    if assignment not in there or (substitute and substitute not in there):
+        raise NoSuchColleague
+    own = f"Practitioner/{there[assignment]}" == actor.id
+    if not own and (at is None or head_functions().isdisjoint(in_functions(at.role))):
+        raise NotYoursToNote
+
+
+async def end_absence(doors: Doors, actor: Actor, id: str, assignment: str) -> None:
+    """The person is back, or was never away. Raises as `note_absence`; one that is of somebody else stays."""
+    await _may_note(doors, actor, assignment)
     await doors.audit.record(doors.entry(actor, "absence-end", what=f"absence/{id}"))
     async with doors.database.writing() as connection:
-        await connection.execute(SQL["end_absence"], (id,))
+        await connection.execute(SQL["end_absence"], (id, assignment))
 
 
 async def move_for_absences(doors: Doors, now: datetime | None = None) -> int:

@@ -54,9 +54,10 @@ class Act:
     reason: str = ""
 
 
-def instant(at: datetime) -> str:
-    """A time as FHIR writes it, in UTC to the second."""
-    return at.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
+def instant(at: datetime, *, precise: bool = False) -> str:
+    """A time as FHIR writes it, in UTC to the second; `precise` to the millisecond, for what is told in order."""
+    said = at.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%S.%f")
+    return f"{said[:-3] if precise else said[:-7]}Z"
 
 
 def new_task(

@@ -141,7 +141,7 @@ async def save_or_sign(visit: Visit) -> Response:
                 searched = {asked[1]: visit.form.get(f"{asked[1]}.search", "")}
                 return await _show(visit, draft, searched=searched)
             return RedirectResponse(root if do == "save" else f"{root}/{form.name}", 303)
-        draft = drafts.ready(draft, visit.fields)
+        draft = await drafts.ready(draft, visit.fields)
         return RedirectResponse(f"{root}/signed/{await sign(record, draft)}", 303)
     except Unanswered:
         draft = await drafts.save(record, draft, visit.fields)

@@ -146,7 +146,7 @@ async def send(visit: Visit) -> Response:
     written = _written(visit)
     draft = await form_draft(record, written.kind, id)
     try:
-        ready = drafts.ready(draft, visit.fields)
+        ready = await drafts.ready(draft, visit.fields)
         faults, missing = drafts.faults(ready), await sending.missing(record, written)
         if faults or missing:  # all of it is said at once
             return await _again(

@@ -57,16 +57,16 @@
       if (waiting) { const button = waiting; waiting = null; if (answer?.status === 200) marks(new DOMParser().parseFromString(await answer.text(), "text/html")); form.requestSubmit(button); return; }
       if (answer?.headers.get("x-session") === "locked") { dirty = true; document.dispatchEvent(new Event("sammanhang:lock")); timer = setTimeout(save, AGAIN); return; }
       if (!answer || (answer.status !== 200 && answer.status !== 409)) {
-        failed = true; by("ff-saved").textContent = by("ff-saved").dataset.failed;
+        failed = true; by("ff-saved").setAttribute("role", "alert"); by("ff-saved").textContent = by("ff-saved").dataset.failed;
         timer = setTimeout(save, AGAIN); return;
       }
-      failed = false;
+      failed = false; by("ff-saved").removeAttribute("role");
       const fresh = new DOMParser().parseFromString(await answer.text(), "text/html");
       if (submitter) replace(fresh, submitter); else take(fresh);
       conflict(fresh);
       if (dirty) later();
     };
-    const later = () => { unsaved = true; clearTimeout(timer); timer = setTimeout(save, WAIT); };
+    const later = () => { unsaved = true; const said = by("ff-saved"); if (said && !failed) said.textContent = said.dataset.waiting; clearTimeout(timer); timer = setTimeout(save, WAIT); };
 
     // The server's view, part by part: what is asked, faults, sources, calculated values, scores, what is left.
     const take = (fresh) => {
@@ -80,7 +80,7 @@
       }
       for (const part of $$("[data-part]", fresh)) {
         const mine = by(part.id);
-        if (!mine || mine.innerHTML === part.innerHTML) continue;
+        if (!mine || mine.innerHTML === part.innerHTML || (part.id === "ff-saved" && unsaved)) continue;
         const field = mine.closest("[data-field]")?.dataset.field;
         if (part.classList.contains("ff-faults") && field === here) continue; // not while one still writes there
         mine.innerHTML = part.innerHTML;
@@ -153,7 +153,7 @@
       if (event.ctrlKey || event.metaKey || event.altKey || !keysOn()) return;
       const rows = event.target.closest("[data-numbered]");
       if (!rows || event.target.type === "text" || !/^[1-9]$/.test(event.key)) return;
-      const chosen = $$("input[type=radio]", rows)[Number(event.key) - 1];
+      const chosen = rows.querySelector(`[data-digit="${event.key}"]`);
       if (!chosen) return;
       event.preventDefault(); event.stopPropagation();
       chosen.checked = true; chosen.focus();
