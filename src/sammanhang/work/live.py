@@ -149,7 +149,6 @@ class Hub:
     def __init__(self, database: Database) -> None:
         self.database = database
         self._open: set[Subscriber] = set()
-        self._gone: list[tuple[str, str]] = []
         self._notice = asyncio.Event()
         self._tasks: list[asyncio.Task[None]] = []
         self._snapshot = ""
@@ -228,9 +227,9 @@ class Hub:
                 connection = await psycopg.AsyncConnection.connect(dsn, autocommit=True)
                 try:
                     await connection.execute("LISTEN work")
-                    self._hear(None)  # what came while nobody listened
-                    async for notice in connection.notifies():
-                        self._hear(notice.payload)
+                    self._notice.set()  # what came while nobody listened
+                    async for _ in connection.notifies():
+                        self._notice.set()
                 finally:
                     await connection.close()
             except (psycopg.Error, OSError) as e:
@@ -238,12 +237,6 @@ class Hub:
             except Exception:
                 log.exception("changes are not heard; trying again")
             await asyncio.sleep(AGAIN)
-
-    def _hear(self, payload: str | None) -> None:
-        unit, _, gone = (payload or "").partition(" ")
-        if gone:
-            self._gone.append((unit, gone))
-        self._notice.set()
 
     async def _answer(self) -> None:
         """After a notice, asks what changed and tells the pages; then rests a moment."""
@@ -266,7 +259,6 @@ class Hub:
 
     async def _tell(self) -> None:
         rows, now = await self._ask("changed", self._snapshot)
-        gone, self._gone = self._gone, []
         pages = tuple(self._open)
         if len(rows) >= MOST:
             self._snapshot = now
@@ -277,7 +269,6 @@ class Hub:
         found: dict[Subscriber, list[Change]] = {}
         for page in pages:
             changes = [page.told(r, at) for r in rows if page.concerns(r)]
-            changes += [Change(id, "", "deleted", False, False) for unit, id in gone if unit == page.who.unit and not page.about]  # fmt: skip
             if changes:
                 found[page] = changes
         of_unit = {u: (await groups(self.database, u, at)).found for u in _units(found)}

@@ -34,9 +34,10 @@ DECLARE
     xact bigint := pg_current_xact_id()::text::bigint;
 BEGIN
     IF TG_OP = 'DELETE' THEN
-        DELETE FROM work.task WHERE self = OLD.self RETURNING owner INTO named;
-        -- nothing is left to be found: the notice itself says which one
-        PERFORM pg_notify('work', coalesce(named, '') || ' ' || OLD.id);
+        -- What is left says to open pages, also to those that come back later, that it has gone; nothing of the patient.
+        UPDATE work.task SET (open, state, patient, taken_by, changed_in) = (false, 'deleted', NULL, '', xact)
+         WHERE self = OLD.self RETURNING owner INTO named;
+        PERFORM pg_notify('work', coalesce(named, ''));
         RETURN NULL;
     END IF;
     b := convert_from(NEW.body, 'UTF8')::jsonb;

@@ -206,7 +206,8 @@ async def test_a_task_that_is_deleted_is_told_as_gone(as_, services, own_town):
         with psycopg.connect(own_town, autocommit=True, options="-c role=sammanhang_writer") as db:
             db.execute("DELETE FROM store.other WHERE id = %s", (id,))
         (task,) = (await page.next())["tasks"]
-        assert task["id"] == id and not task["open"]
+        assert task["id"] == id and task["state"] == "deleted" and not task["fits"]
+    assert id not in (await amira.get(f"/work/rows?ids={id}")).text
 
 
 async def test_a_page_about_an_order_is_told_of_its_tasks_wherever_they_are(as_, services):
