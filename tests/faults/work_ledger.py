@@ -216,8 +216,7 @@ def _tasks(
             versions = list(group)
             id = versions[0][2]
             while row is not None and row[0] < self_:
-                found.differences += 1
-                found.say(f"work.task has Task/{row[1]}, which is not there.")
+                _nothing(found, row)
                 row = projected.fetchone()
             if row is None or row[0] != self_:
                 found.differences += 1
@@ -230,11 +229,18 @@ def _tasks(
             want = len(versions) - (id in loaded)
             if audited[id] != want:
                 found.say(f"Task/{id}: {want} versions, {audited[id]} audit entries.")
-        if row is not None:
-            found.differences += 1
-            found.say(f"work.task has Task/{row[1]}, which is not there.")
+        while row is not None:
+            _nothing(found, row)
+            row = projected.fetchone()
     found.tasks = len(seen)
     return seen
+
+
+def _nothing(found: Found, row: tuple[Any, ...]) -> None:
+    """A row of work.task that no Task stands behind: one that was deleted leaves word of it, and is no work."""
+    if row[7] != "deleted" or row[8]:
+        found.differences += 1
+        found.say(f"work.task has Task/{row[1]}, which is not there.")
 
 
 def _history(
