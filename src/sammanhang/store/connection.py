@@ -91,10 +91,6 @@ class Connection(psycopg.AsyncConnection[Any]):
         self._loader.set_pgresult(result, format=Format.BINARY)
         return self._loader.load_rows(0, n, tuple)
 
-    def undone(self) -> None:
-        """A transaction was rolled back: psycopg then lets go of prepared statements, these among them."""
-        self._prepared_here = None
-
     def _deallocate(self, name: bytes | None) -> PQGen[None]:
         """psycopg lets go of all prepared statements some time after a rollback, with its next own statement: then
         these are gone too."""

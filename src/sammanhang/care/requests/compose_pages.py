@@ -186,7 +186,7 @@ async def send(visit: Visit) -> Response:
     ready = _typed(draft, visit)
     try:
         _still_a_draft(stored)
-        ready = drafts.ready(draft, visit.fields)
+        ready = await drafts.ready(draft, visit.fields)
         faults, missing = drafts.faults(ready), await sending.missing(record, written)
         if faults or missing:  # all of it is said at once
             return await _again(

@@ -159,7 +159,7 @@ class Doing:
                 status="completed",
                 basedOn=[self.reference],
                 subject=Reference(reference=f"Patient/{self.record.patient_id}"),
-                sent=tasks.instant(self.now),
+                sent=tasks.instant(self.now, precise=True),
                 sender=myself(self.record.actor),
                 recipient=[Reference(reference=f"Organization/{to}", display=self.units.name(to))],
                 payload=[CommunicationPayload(contentString=text)],
@@ -180,7 +180,7 @@ class Doing:
         self.changes.create(
             Provenance(
                 target=[self.reference, Reference(reference=f"Patient/{self.record.patient_id}")],
-                recorded=tasks.instant(self.now),
+                recorded=tasks.instant(self.now, precise=True),
                 activity=said,
                 reason=[CodeableConcept(text=reason)] if reason else None,
                 agent=[ProvenanceAgent(who=myself(self.record.actor), onBehalfOf=unit)],

@@ -19,6 +19,7 @@ from sammanhang.fhir.r4 import (
 )
 from sammanhang.fhir.r4.appointment import AppointmentParticipant
 from sammanhang.fhir.r4.documentreference import DocumentReferenceContent, DocumentReferenceContext
+from sammanhang.kernel.clock import STOCKHOLM
 from sammanhang.kernel.content import content
 from sammanhang.work import tasks
 from sammanhang.work.commands import colleague, myself
@@ -132,7 +133,7 @@ async def plan(record: Record, id: str, visit: FirstVisit) -> None:
         d.now,
         d.receiver.calendar,
     )
-    d.make("care-request-visit", d.receiver, "sjukskoterska", to=by, focus=where, due=due, description=_visit_words(kind), based_on=True)  # fmt: skip
+    d.make("care-request-visit", d.receiver, "sjukskoterska", to=by, focus=where, due=due, description=f"{_visit_words(kind)}, {visit.at.astimezone(STOCKHOLM):%Y-%m-%d %H:%M}", based_on=True)  # fmt: skip
     d.turn_main("planned", renew=True, take=True)
     d.tell("", tasks.instant(visit.at))
     d.move("planned")

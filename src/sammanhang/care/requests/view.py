@@ -23,6 +23,7 @@ from . import request as fhir
 from . import roles
 from .attachments import Attached, attached
 from .contacts import Contact, contacts_of
+from .delivery import undelivered_of
 from .doing import MAIN, side_of
 from .reading import Asked, asked_of
 from .request import Around, around
@@ -176,7 +177,7 @@ async def view_of(visit: Visit, id: str) -> RequestView:
         time=time,
         others=_others(units, kind, record, receiver) if side == "receiver" else (),
         enrols=either(kind["enrols"]["sv"], kind["enrols"]["en"]).lower() if kind and kind.get("enrols") else "",
-        undelivered="",
+        undelivered=await undelivered_of(database, found, clock.now()) if side else "",
         side=side or "",
     )  # fmt: skip
 
