@@ -8,7 +8,7 @@ from sammanhang.work.testing import services as changing
 __all__ = ["changing"]
 
 
-@pytest.fixture
+@pytest.fixture  # type: ignore[no-redef]
 def town(own_town):
     """These tests write, so each module has a region of its own."""
     return own_town

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from html.parser import HTMLParser
+from typing import Any
 from urllib.parse import urlencode
 
 import httpx
@@ -94,7 +95,7 @@ GOOD = {
 
 
 async def written(
-    browser: Browser, kind: str = "hemsjukvard", patient: str = SVEA, **more: str | None
+    browser: Browser, kind: str = "hemsjukvard", patient: str = SVEA, **more: Any
 ) -> Fields:
     """A whole request as it stands on the page before it is sent."""
     page = await browser.get(f"{patient}/requests/new?kind={kind}")
@@ -102,7 +103,7 @@ async def written(
     return changed(fields_of(page, "/requests/send"), **{**GOOD, **more})
 
 
-async def sent(browser: Browser, patient: str = SVEA, **more: str | None) -> str:
+async def sent(browser: Browser, patient: str = SVEA, **more: Any) -> str:
     """Sends one; its address."""
     page = await post(
         browser,

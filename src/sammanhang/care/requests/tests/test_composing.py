@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import html
 import re
+from typing import Any
 
 import psycopg
 import pytest
@@ -55,7 +56,8 @@ async def test_the_record_speaks_for_kinds_and_they_come_first(karin):
     ],
 )  # fmt: skip
 async def test_what_is_missing_is_said_at_its_place_and_everything_typed_stays(karin, name, says):
-    fields = await written(karin, **{name: None})
+    without: dict[str, Any] = {name: None}
+    fields = await written(karin, **without)
     page = await post(karin, SEND, [*fields, ("do", "send")])
     assert page.status_code == 400 and says in page.text
     again = dict(fields_of(page, "/requests/send"))
@@ -70,7 +72,8 @@ async def test_what_is_missing_is_said_at_its_place_and_everything_typed_stays(k
 
 async def test_everything_missing_is_said_at_once_in_english_too(karin):
     await karin.get("/settings/language/en")
-    fields = await written(karin, **dict.fromkeys(GOOD))
+    without: dict[str, Any] = dict.fromkeys(GOOD)
+    fields = await written(karin, **without)
     page = await post(karin, SEND, [*fields, ("do", "send")])
     await karin.get("/settings/language/sv")
     assert page.status_code == 400
