@@ -14,7 +14,7 @@ from sammanhang.forms.drafts import Draft
 from sammanhang.kernel import clock
 from sammanhang.kernel.content import content
 from sammanhang.kernel.errors import Issue
-from sammanhang.kernel.i18n import _, either
+from sammanhang.kernel.i18n import N_, _, either
 from sammanhang.web import show
 from sammanhang.web.parties import names_of
 from sammanhang.web.people import Person, person_of
@@ -112,8 +112,8 @@ class ComposePage:
 
 
 WHY = {
-    "home-municipality": "Patientens hemkommun", "listed": "Vårdcentralen där patienten är listad",
-    "hospital-area": "Akutsjukhuset för patientens hemkommun",
+    "home-municipality": N_("Patientens hemkommun"), "listed": N_("Vårdcentralen där patienten är listad"),
+    "hospital-area": N_("Akutsjukhuset för patientens hemkommun"),
 }  # fmt: skip
 
 
@@ -167,7 +167,7 @@ async def compose(
         kind_name=either(row["sv"], row["en"]),
         unit=own.unit_name if own is not None else "",
         to=to,
-        why=_(WHY.get(routed.why, "")) if routed is not None and routed.why in WHY else "",
+        why=_why(routed),
         reached=routed is not None and routed.routed,
         priorities=tuple(
             (p, either(x["sv"], x["en"]), either(x["means_sv"], x["means_en"]))
@@ -213,6 +213,15 @@ def remarks_on(found: Evidence, record: Record, written: Written) -> tuple[Remar
         question=written.question[: fhir.MOST_TEXT],
     )
     return tuple(remarks(found, filled(record, short), written.kind))
+
+
+def _why(routed: Routed | None) -> str:
+    """By which rule it goes where it goes, in words."""
+    if routed is None:
+        return ""
+    if routed.wanted is not None:
+        return _("Tar emot i stället för %(unit)s") % {"unit": routed.wanted.name}
+    return _(WHY[routed.why]) if routed.why in WHY else ""
 
 
 def law_of(units: Units, record: Record, written: Written) -> Law:

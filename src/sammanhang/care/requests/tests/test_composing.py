@@ -373,3 +373,21 @@ async def test_withdrawing_right_after_sending_is_two_clicks_and_a_reason(karin)
     assert re.search(r'id="act-withdraw" open', page.text)
     page = await does(karin, address, "withdraw", text="Fel patient")
     assert "Begäran är återkallad." in page.text and "Ångra" not in page.text
+
+
+async def test_a_unit_that_is_closed_for_a_time_has_another_receive_for_it(karin, as_, monkeypatch):
+    from sammanhang.kernel import clock
+    from sammanhang.work import routing
+
+    closed, other = "SE2120001561-E000101000001", "SE2120001561-E000101000002"
+    today = clock.today().isoformat()
+    known = routing.content("routing/requests")
+    away = {"unit": closed, "substitute": other, "from": today, "until": today}
+    rules = {**known, "substitutes": [away]}
+    monkeypatch.setattr(routing, "content", lambda name: rules)
+    page = await karin.get(f"{SVEA}/requests/new?kind=hemsjukvard")
+    assert "Tar emot i stället för Hemsjukvård Centrum, Borås" in page.text
+    assert dict(fields_of(page, "/requests/send"))["to"] == other
+    address = await sent(karin, to=closed)
+    amira = await as_("Amira Haddad", "Brämhult")
+    assert address in (await amira.get("/requests")).text
