@@ -254,4 +254,4 @@ def test_no_page_shuts_anybody_out(signed_in, violations, width, look, language)
     look_at(amira, "one, accepted")
     karin.context.close()
     amira.context.close()
-    assert faults == []
+    assert faults == [], "\n".join(faults)
