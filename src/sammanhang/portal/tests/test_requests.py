@@ -27,7 +27,7 @@ from sammanhang.kernel.content import content
 from sammanhang.region.organisations import named
 from sammanhang.web import show
 from sammanhang.web.testing import Browser
-from sammanhang.work import tasks
+from sammanhang.work import tasks, units
 from sammanhang.work.deadlines import Deadline
 from sammanhang.work.escalation import escalate_due
 from sammanhang.work.testing import somebody
@@ -185,6 +185,17 @@ async def test_the_first_page_says_what_happens_next_and_what_is_going_on(
     await _due(staff, late, hours=-30)
     text = words(await svea.get("/me"))
     assert "Svaret är försenat" in text
+
+
+@pytest.mark.parametrize("address", ["/me", "/me/requests", "/me/requests/{id}"])
+async def test_a_page_asks_at_most_twelve_questions_also_the_first_time(
+    staff: Staff, as_: Log, address: str
+) -> None:
+    id = await staff.until("planned")
+    svea = await as_("Svea Andersson", kind="resident")
+    units._known.clear()  # as after a start
+    assert (await svea.get(address.format(id=id))).status_code == 200
+    assert 0 < svea.queries <= 12
 
 
 async def test_what_is_late_is_said_and_who_has_been_reminded(staff: Staff, as_: Log) -> None:
