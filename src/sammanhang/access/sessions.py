@@ -49,6 +49,7 @@ __all__ = [
     "current",
     "ended_by_command",
     "forget_cookie",
+    "goes_on",
     "last_assignment",
     "lock",
     "logout",
@@ -268,6 +269,12 @@ async def asleep(request: Request) -> Asleep | None:
     await current(request)
     known: Asleep | None = request.scope.get(_ASLEEP)
     return known
+
+
+async def goes_on(database: Database, settings: Settings, session: Session) -> bool:
+    """Whether a session is open in the same assignment still; for an answer that lasts. It is no activity."""
+    found = await _read(database, settings, session.key, touch=False)
+    return isinstance(found, Session) and found.actor.assignment == session.actor.assignment
 
 
 async def lock(database: Database, session: Session) -> None:

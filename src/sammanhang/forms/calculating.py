@@ -6,15 +6,20 @@ Calculated items are worked out in the order they depend on one another; what go
 
 from __future__ import annotations
 
+import re
+from datetime import datetime
 from decimal import ROUND_HALF_UP, Decimal
 from typing import Any
+
+from sammanhang.fhir.dates import bounds
+from sammanhang.kernel import clock
 
 from .enabling import enable
 from .expressions import Contexts, Evaluator, plain
 from .options import chosen_value
 from .questionnaire import VALUE, Form, Item
 from .tree import Answer, Node, Tree
-from .values import same
+from .values import LARGEST_INTEGER, same
 
 # Values depend on what is asked and what is asked on values; this many rounds settle any sensible form.
 MOST_ROUNDS = 6
@@ -154,8 +159,8 @@ def fitted(item: Item, value: Any) -> Answer | None:
         if isinstance(number, bool) or not isinstance(number, int | float | Decimal):
             return None
         if item.type == "integer":
-            whole = Decimal(str(number)).quantize(Decimal(1), rounding=ROUND_HALF_UP)
-            return Answer("Integer", int(whole))
+            whole = int(Decimal(str(number)).to_integral_value(ROUND_HALF_UP))
+            return Answer("Integer", whole) if abs(whole) <= LARGEST_INTEGER else None
         return Answer("Decimal", Decimal(str(number)))
     if item.type in ("reference", "attachment"):
         if isinstance(value, str) and item.type == "reference":
@@ -168,9 +173,40 @@ def fitted(item: Item, value: Any) -> Answer | None:
     if value is None:
         return None
     text = "true" if value is True else "false" if value is False else str(value)
-    if item.type == "date":
-        text = text[:10]
-    return Answer(VALUE[item.type], text) if text.strip() else None
+    return _worded(item, text)
+
+
+_TEMPORAL = {
+    "date": re.compile(r"^\d{4}(-\d\d(-\d\d)?)?"),
+    "dateTime": re.compile(r"^\d{4}(-\d\d(-\d\d(T\d\d:\d\d:\d\d(\.\d+)?(Z|[+-]\d\d:\d\d))?)?)?$"),
+    "time": re.compile(r"\d\d:\d\d:\d\d(\.\d+)?"),
+}
+
+
+def _worded(item: Item, text: str) -> Answer | None:
+    """A text as an answer, for a date or time the part of it that is one; None for what is not."""
+    text = text.strip()
+    if item.type in _TEMPORAL:
+        if item.type == "dateTime" and len(text) > 10:
+            text = _whole(text)
+        found = _TEMPORAL[item.type].search(text)
+        if found is None:
+            return None
+        text = found[0]
+        try:
+            bounds(text if item.type != "time" else f"2026-01-01T{text}Z")
+        except ValueError:
+            return None
+    return Answer(VALUE[item.type], text) if text else None
+
+
+def _whole(text: str) -> str:
+    """A moment with seconds and zone; the region's zone when it names none."""
+    try:
+        at = datetime.fromisoformat(text)
+    except ValueError:
+        return text
+    return (at if at.tzinfo else at.replace(tzinfo=clock.STOCKHOLM)).isoformat(timespec="seconds")
 
 
 def _chosen(item: Item, value: Any) -> Answer | None:

@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from decimal import Decimal
+from html import escape
 from typing import Any
 
 from sammanhang.kernel.i18n import _
 
 from .answers import OTHER, listed
-from .options import MANY, SHOWN, Option, key_of, search
+from .options import SHOWN, Option, key_of, search
 from .questionnaire import Item, Limit, When
 from .tree import Answer, Node, Tree
 from .values import same, typed
@@ -19,14 +20,14 @@ MOST_ROWS = 9
 _ROWS = ("gtable", "htable", "grid", "table", "inline", "horizontal", "data-controls")
 _LINES = {
     "string": "line", "text": "lines", "url": "line", "integer": "number", "decimal": "number", "quantity": "quantity",
-    "date": "line", "dateTime": "line", "time": "line", "reference": "line", "attachment": "file",
+    "date": "moment", "dateTime": "moment", "time": "moment", "reference": "line", "attachment": "file",
 }  # fmt: skip
 
 
 @dataclass(frozen=True, slots=True)
 class Choice:
     """An option on the page: what its field holds, its words, safe markup, whether it is chosen, and `alone`
-    when nothing else may be chosen with it."""
+    when nothing else may be chosen with it; `digit` the key that chooses it."""
 
     key: str
     label: str
@@ -34,6 +35,7 @@ class Choice:
     prefix: str
     chosen: bool
     alone: bool
+    digit: str = ""
 
 
 def control_of(item: Item, node: Node, tree: Tree) -> str:
@@ -57,10 +59,9 @@ def _choosing(item: Item, node: Node, tree: Tree) -> str:
     options = offered(node, tree)
     if not options:
         return "line"
-    if item.control in ("autocomplete", "lookup", "search") or (
-        len(options) > MANY and item.control != "drop-down"
-    ):
-        return "search" if len(options) > SHOWN or item.control else "select"
+    looked_for = item.control in ("autocomplete", "lookup", "search")
+    if len(options) > SHOWN or (len(options) > MOST_ROWS and looked_for):
+        return "search" if item.control != "drop-down" else "select"
     if item.repeats:
         return "checks"
     if item.control == "drop-down" or (
@@ -107,7 +108,9 @@ def choices_of(node: Node, tree: Tree, control: str, searched: str | None) -> tu
     ]
     if item.type == "boolean" and control in ("radio", "checks"):
         yes = [(True, _("Ja")), (False, _("Nej"))][: 1 if control == "checks" else 2]
-        return tuple(Choice(typed("boolean", v), word, "", "", any(a.value is v for a in chosen), False) for v, word in yes)  # fmt: skip
+        return _keyed([Choice(typed("boolean", v), word, "", "", any(a.value is v for a in chosen), False) for v, word in yes])  # fmt: skip
+    if control == "file":
+        return tuple(_file(a, tree) for a in chosen)
     if control not in ("radio", "checks", "select", "search"):
         return ()
     options = offered(node, tree)
@@ -119,7 +122,33 @@ def choices_of(node: Node, tree: Tree, control: str, searched: str | None) -> tu
         Choice(o.key, str(o.words), o.words.html, o.prefix, _is_chosen(o, chosen), o.exclusive)
         for o in options
     ]
-    return (*made, *_not_listed(node, options, chosen))
+    return _keyed([*made, *_not_listed(node, options, chosen)])
+
+
+def _file(a: Answer, tree: Tree) -> Choice:
+    """A file that is attached: its title, which leads to it where it lies in the record."""
+    url, title = (
+        str(a.value.get("url") or ""),
+        str(a.value.get("title") or a.value.get("url") or _("Fil")),
+    )
+    subject = str((tree.head.get("subject") or {}).get("reference") or "")
+    link = ""
+    if url.startswith("Binary/") and subject.startswith("Patient/"):
+        address = (
+            f"/patients/{subject.removeprefix('Patient/')}/files/{url.removeprefix('Binary/')}"
+        )
+        link = f'<a href="{escape(address)}">{escape(title)}</a>'
+    return Choice(url or title, title, link, "", True, False)
+
+
+def _keyed(choices: list[Choice]) -> tuple[Choice, ...]:
+    """With the key that chooses each: the digit before it when all have one, so that no key means two things."""
+    digits = [c.prefix.rstrip(".) ") for c in choices]
+    own = all(len(d) == 1 and d.isdigit() for d in digits) and len(set(digits)) == len(digits)
+    if not own and any(d.isdigit() for d in digits):
+        return tuple(choices)
+    keys = digits if own else [str(n) if n < 10 else "" for n in range(1, len(choices) + 1)]
+    return tuple(replace(c, digit=k) for c, k in zip(choices, keys, strict=True))
 
 
 def _is_chosen(o: Option, chosen: list[Answer]) -> bool:
@@ -180,14 +209,14 @@ def chosen_units(node: Node) -> tuple[str, ...]:
             continue
         value = a.value if isinstance(a.value, dict) else {}
         listed_ = next((u for u in node.item.units if (u.get("code") and u.get("code") == value.get("code")) or (u.get("display") and u.get("display") == value.get("unit"))), None)  # fmt: skip
-        made.append(key_of("Coding", listed_) if listed_ is not None and len(node.item.units) > 1 else str(value.get("unit") or ""))  # fmt: skip
+        made.append(key_of("Coding", listed_) if listed_ is not None and len(node.item.units) > 1 and not free_unit(node.item) else str(value.get("unit") or ""))  # fmt: skip
     return tuple(made)
 
 
 def free_unit(item: Item) -> bool:
-    """Whether the unit is written in words."""
-    return (
-        item.type == "quantity" and (not item.units or bool(item.open_unit)) and len(item.units) < 2
+    """Whether the unit is written in words: none is said, or others than the listed may be."""
+    return item.type == "quantity" and (
+        not item.units or item.open_unit in ("optionsOrString", "optionsOrType")
     )
 
 

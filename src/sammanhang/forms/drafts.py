@@ -2,7 +2,8 @@
 
 A draft belongs to a patient, a form, what it is about, and the unit that writes it: a colleague goes on where one
 left. Nothing typed is lost: what cannot be read is kept as it was typed, answers to what is no longer asked stay
-until the form is signed, and a save that somebody else was before says so instead of writing over.
+until the form is signed, what two have written in different places stands side by side, and a save that would
+write over a colleague's answer says so instead.
 """
 
 from __future__ import annotations
@@ -19,17 +20,19 @@ from sammanhang.fhir.indexing import coded, hash64, slot
 from sammanhang.kernel import clock
 from sammanhang.kernel.errors import Conflict, Issue, PreconditionFailed
 from sammanhang.kernel.i18n import _
+from sammanhang.store import read as store
 from sammanhang.web import show as looks
 
 from .answers import Fields, read_tree
 from .calculating import settle
 from .checking import check_tree
 from .contexts import gather
+from .files import Files, take
 from .prefill import filled, sources_of
 from .questionnaire import Form
 from .show import FormView, view_tree
 from .sources import Source
-from .tree import PREFIX, Tree, structure, tree_of
+from .tree import PREFIX, Node, Tree, structure, tree_of
 from .urls import ABOUT, said
 
 IN_PROGRESS = coded("http://hl7.org/fhir/questionnaire-answers-status", "in-progress")[1] ^ slot("QuestionnaireResponse.status", "token")  # fmt: skip
@@ -39,7 +42,7 @@ VERSION, ABOUT_MARK, OVERWRITE = "~version", "~about", "~overwrite"
 
 
 class DraftChanged(Conflict):
-    """Somebody else has saved in the same draft since the page was shown; nothing was written over.
+    """A colleague has changed the same answer since the page was shown; nothing was written over.
 
     `who` and `at` say who and when; `typed` is what the page had, as a response.
     """
@@ -73,6 +76,7 @@ class Draft:
     about     what it is about: `ServiceRequest/…`; empty for the patient as such
     sources   where prefilled answers came from, by linkId
     contexts  what the form's expressions were given
+    refused   files that came with the latest save and were not taken, and why
     """
 
     form: Form
@@ -82,6 +86,7 @@ class Draft:
     about: str = ""
     sources: Mapping[str, Source] = field(default_factory=dict)
     contexts: Mapping[str, Any] = field(default_factory=dict)
+    refused: tuple[Issue, ...] = ()
 
     @property
     def saved(self) -> str:
@@ -165,18 +170,27 @@ def typed(draft: Draft, fields: Fields, prefix: str = PREFIX) -> tuple[Draft, Tr
     return replace(draft, response=structure(told), sources=sources_of(tree)), tree
 
 
-async def save(record: Record, draft: Draft, fields: Fields, prefix: str = PREFIX) -> Draft:
+async def save(
+    record: Record, draft: Draft, fields: Fields, prefix: str = PREFIX, *, files: Files = ()
+) -> Draft:
     """Stores what stands in a page's fields as the draft; returns it with its new version.
 
-    What is no different from before is not stored anew. Raises `DraftChanged` when somebody else has saved in it
-    since the page was shown, `DraftGone` when it has been signed, and `Refused` for who may not write.
+    What is no different from before is not stored anew; what was saved since the page was shown is kept beside it.
+    `files` that came with the
+    page are stored with it, or said why not (`Draft.refused`). Raises `DraftChanged` when a colleague has changed
+    the same answer meanwhile, `DraftGone` when it has been signed, and `Refused` for who may not write.
     """
     given = list(fields)
-    fresh, _tree = typed(draft, given, prefix)
-    _not_over(draft, fresh, given, prefix)
+    changes = Changes.by(record)
+    fresh, tree = typed(draft, given, prefix)
+    refused = await take(tree, files, changes, record)
+    fresh = replace(fresh, refused=tuple(refused))
+    fresh = await _beside(draft, (fresh, tree), dict(given), prefix)
+    if changes.rows:
+        told = _headed(tree.element(enabled_only=False), record, draft.form, draft.about)
+        fresh = replace(fresh, response=structure(told))
     if draft.stored is not None and _same(draft.response, fresh.response):
         return replace(fresh, stored=draft.stored, response=draft.response)
-    changes = Changes.by(record)
     if draft.stored is None:
         changes.create(fresh.response)
     else:
@@ -186,40 +200,80 @@ async def save(record: Record, draft: Draft, fields: Fields, prefix: str = PREFI
         await changes.commit("form-draft", form=draft.form.canonical)
     except PreconditionFailed as e:
         raise DraftChanged(_("En kollega"), looks.time(clock.now()), fresh.response) from e
-    row = changes.rows[0]
+    row = changes.rows[-1]
     stored = Stored(
         "QuestionnaireResponse", row.id, row.version, row.updated, None, None, row.body or b""
     )
     return replace(fresh, stored=stored)
 
 
-def ready(draft: Draft, fields: Fields, prefix: str = PREFIX) -> Draft:
+async def ready(draft: Draft, fields: Fields, prefix: str = PREFIX) -> Draft:
     """The draft with what stands in a page's fields, to be signed now instead of saved.
 
     Raises `DraftChanged` and `DraftGone` as `save` does.
     """
     given = list(fields)
-    fresh, _tree = typed(draft, given, prefix)
-    _not_over(draft, fresh, given, prefix)
-    return fresh
+    return await _beside(draft, typed(draft, given, prefix), dict(given), prefix)
 
 
-def _not_over(draft: Draft, fresh: Draft, fields: list[tuple[str, str]], prefix: str) -> None:
-    """Raises `DraftChanged` when the page shows an older version than the stored one, saved by somebody else."""
-    told = dict(fields)
+async def _beside(
+    draft: Draft, mine: tuple[Draft, Tree], told: dict[str, str], prefix: str
+) -> Draft:
+    """What the page has, with what was saved since it was shown (in another tab, by a colleague): answers the page
+    has not changed are taken from there. Raises `DraftChanged` when a colleague has changed the same answer, and
+    `DraftGone` when the draft is no longer there."""
+    fresh, tree = mine
     shown = told.get(f"{prefix}{VERSION}")
-    if draft.stored is None and shown not in (None, "0"):
-        raise DraftGone(fresh.response)
-    if draft.stored is None or shown is None or told.get(f"{prefix}{OVERWRITE}") == "yes":
-        return
+    if draft.stored is None:
+        if shown not in (None, "0"):
+            raise DraftGone(fresh.response)
+        return fresh
+    if shown is None or shown == str(draft.stored.version) or not shown.isdigit():
+        return fresh
+    before = await _version(draft, int(shown))
+    base, theirs = tree_of(draft.form, before, prefix), tree_of(draft.form, draft.response, prefix)
+    clash = _merge(tree, base, theirs)
     author = draft.response.author
-    mine = fresh.response.author
-    if (
-        shown != str(draft.stored.version)
-        and author is not None
-        and author.reference != mine.reference
-    ):
+    other = author is None or author.reference != fresh.response.author.reference
+    if clash and other and told.get(f"{prefix}{OVERWRITE}") != "yes":
         raise DraftChanged(draft.by, draft.saved, fresh.response)
+    told_ = _headed(
+        settle(tree, draft.contexts).element(enabled_only=False),
+        draft.record,
+        draft.form,
+        draft.about,
+    )
+    return replace(fresh, response=structure(told_), sources=sources_of(tree))
+
+
+async def _version(draft: Draft, version: int) -> Any:
+    """An earlier version of the draft as plain values; None when there is none, as before its first save."""
+    assert draft.stored is not None
+    database = draft.record.doors.database
+    async with database.reading(draft.record.scope) as connection:
+        database.queries += 1
+        found = await store.vread(connection, "QuestionnaireResponse", draft.stored.id, version)
+    return raw(found.body) if found is not None and found.body is not None else None
+
+
+def _merge(mine: Tree, base: Tree, theirs: Tree) -> bool:
+    """Takes answers from `theirs` where the page's are those of `base`; whether both changed the same one."""
+    was = {n.name: _answers(n) for n in base.all()}
+    now = {n.name: n for n in theirs.all()}
+    clash = False
+    for node in mine.all():
+        other = now.get(node.name)
+        if other is None or _answers(other) == was.get(node.name, []):
+            continue
+        if _answers(node) == was.get(node.name, []):
+            node.answers = other.answers
+        elif _answers(node) != _answers(other):
+            clash = True
+    return clash
+
+
+def _answers(node: Node) -> list[Any]:
+    return [(a.kind, a.value, a.typed) for a in node.answers if a.there]
 
 
 def _same(a: Any, b: Any) -> bool:
@@ -249,7 +303,8 @@ def show(
 
 def faults(draft: Draft) -> list[Issue]:
     """What must be right before the draft can be signed."""
-    return check_tree(settle(tree_of(draft.form, draft.response), draft.contexts), draft.contexts)
+    tree = settle(tree_of(draft.form, draft.response), draft.contexts)
+    return [*check_tree(tree, draft.contexts), *draft.refused]
 
 
 def completed(draft: Draft) -> Any:

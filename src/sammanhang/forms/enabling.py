@@ -18,14 +18,16 @@ Truth = Callable[[Node], bool | None]
 
 
 def enable(tree: Tree, told: Truth) -> None:
-    """Sets `Node.enabled` on every node."""
+    """Sets `Node.enabled` and `Node.met` on every node."""
     own: dict[int, bool] = {}
     asking: set[int] = set()
 
     def asked(node: Node) -> bool:
         """Whether a node and all above it are asked."""
-        if node.parent is not None and not asked(node.parent):
-            return False
+        return (node.parent is None or asked(node.parent)) and itself(node)
+
+    def itself(node: Node) -> bool:
+        """Whether a node's own conditions are met."""
         known = own.get(id(node))
         if known is not None:
             return known
@@ -54,7 +56,7 @@ def enable(tree: Tree, told: Truth) -> None:
         ] if when.question in tree.by_link else []  # fmt: skip
 
     for node in tree.all():
-        node.enabled = asked(node)
+        node.enabled, node.met = asked(node), itself(node)
 
 
 def holds(when: When, given: list[Any]) -> bool:

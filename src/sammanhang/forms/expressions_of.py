@@ -17,7 +17,6 @@ KINDS = {
     "answer": SDC + "sdc-questionnaire-answerExpression",
     "candidate": SDC + "sdc-questionnaire-candidateExpression",
     "population": SDC + "sdc-questionnaire-itemPopulationContext",
-    "context": SDC + "sdc-questionnaire-contextExpression",
 }
 _COMPUTED = (HL7 + "cqf-expression", HL7 + "cqf-calculatedValue")
 _LINK = re.compile(r"linkId\s*(?:=|~|in)\s*\(?\s*((?:'[^']*'\s*\|?\s*)+)")

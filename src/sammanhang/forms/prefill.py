@@ -77,7 +77,7 @@ def filled(form: Form, given: Given, subject: str = "") -> Tree:
 def _populate(nodes: list[Node], tree: Tree, evaluator: Evaluator, given: Given) -> None:
     """A row of a repeating group for each thing its population context gives."""
     for node in list(nodes):
-        e = node.item.expressions.get("population") or node.item.expressions.get("context")
+        e = node.item.expressions.get("population")
         if e is None or not e.name:
             _populate(node.nodes, tree, evaluator, given)
             continue

@@ -22,7 +22,7 @@ from .contexts import LABELS
 from .controls import Choice
 from .expressions import Contexts
 from .questionnaire import Form, Item
-from .scoring import Score, left, scores
+from .scoring import Score, bands_of, left, scores
 from .sources import Source, source_of
 from .tree import PREFIX, Node, Tree, tree_of
 from .values import typed
@@ -38,7 +38,7 @@ class FieldView:
     layout     of a group: plain, row (a table's line), inline, section
     label      in words; `html` the same with markup, safe; `heading` its level when it is a group
     helps      said beside it: kind, words, safe markup
-    enabled    whether it is asked now; `when` what the page's script needs to know to tell at once
+    enabled    whether it is asked, when what stands above it is; `when` what the page's script needs to know to tell at once
     choices    what can be chosen; `own` and `own_label` words of one's own, where those may be
     typed      what stands in its fields; `units` and `unit` beside
     hint       limits and forms in words
@@ -120,7 +120,9 @@ class FormView:
     wrong     faults: label, id and sentence
     save      address drafts are saved at; empty when they are not
     saved     when it was last saved, in words
+    search    address options are looked for at
     marks     hidden fields of the draft: name and value
+    files     whether files may come with it: the page's <form> then says enctype="multipart/form-data"
     """
 
     form: str
@@ -137,6 +139,7 @@ class FormView:
     saved: str = ""
     search: str = ""
     marks: tuple[tuple[str, str], ...] = ()
+    files: bool = False
 
 
 @dataclass
@@ -187,6 +190,7 @@ def view_tree(
         prefix=tree.prefix, fields=_fields(tree.nodes, look, 3), kept=keep(tree.all()),
         scores=tuple(_score(s, tree) for s in scores(tree)),
         left=tuple((label_of(n), _id(n.name)) for n in left(tree)), wrong=tuple(wrong), save=save, saved=saved,
+        files=any(i.type == "attachment" for i in form.index.values()),
         search=f"/forms/{form.name}/options" if form.name else "", marks=tuple(marks),
     )  # fmt: skip
 
@@ -208,7 +212,7 @@ def label_of(node: Node) -> str:
 def _fields(nodes: list[Node], look: _Look, heading: int) -> tuple[FieldView, ...]:
     made = []
     for node in nodes:
-        if node.item.hidden or node.item.usage in ("capture-none", "display"):
+        if node.item.hidden or node.item.usage == "capture-none" or bands_of(node.item):
             continue
         rows = [n for n in nodes if n.item is node.item] if node.item.many else [node]
         made.append(_field(node, rows, look, heading))
@@ -230,7 +234,7 @@ def _field(node: Node, rows: list[Node], look: _Look, heading: int) -> FieldView
         control=control, layout=controls.layout_of(item, node), prefix=str(item.prefix),
         label=node.text or str(item.text), html="" if node.text else item.text.html, heading=min(heading, 6),
         helps=tuple((kind, str(w), w.html) for kind, w in item.beside if kind not in ("unit",)), support=item.support,
-        enabled=node.enabled, when=_when(node, tree), required=node.required, repeats=item.repeats,
+        enabled=node.met, when=_when(node, tree), required=node.required, repeats=item.repeats,
         choices=controls.choices_of(node, tree, control, look.searched.get(node.name)),
         own=own, own_label=item.open_label or (_("Annat") if item.opens else ""), horizontal=item.horizontal,
         typed=controls.typed_of(node, control), units=controls.units_of(item),

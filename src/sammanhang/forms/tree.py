@@ -44,7 +44,7 @@ class Answer:
 class Node:
     """One occurrence of an item: its name as a field, its answers, and what stands below it.
 
-    enabled   whether its conditions are met, and those of all above it
+    enabled   whether its conditions are met, and those of all above it; `met` whether its own are
     row       its number among the rows of an item that repeats with others below it
     element   the part of the response it became last (`Tree.element`)
     """
@@ -56,6 +56,7 @@ class Node:
     answers: list[Answer] = field(default_factory=list)
     nodes: list[Node] = field(default_factory=list)
     enabled: bool = True
+    met: bool = True
     required: bool = False
     element: dict[str, Any] | None = None
     text: str = ""

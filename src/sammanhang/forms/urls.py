@@ -27,7 +27,6 @@ SUPPORTED: dict[str, tuple[str, ...]] = {
         HL7 + "questionnaire-supportLink", HL7 + "questionnaire-optionPrefix",
         HL7 + "questionnaire-usageMode", HL7 + "questionnaire-sliderStepValue", HL7 + "entryFormat",
         SDC + "sdc-questionnaire-shortText", SDC + "sdc-questionnaire-openLabel",
-        SDC + "sdc-questionnaire-optionalDisplay", SDC + "sdc-questionnaire-collapsible",
     ),
     "limits": (
         HL7 + "minValue", HL7 + "maxValue", HL7 + "minLength", HL7 + "maxDecimalPlaces", HL7 + "regex",
@@ -38,11 +37,10 @@ SUPPORTED: dict[str, tuple[str, ...]] = {
         SDC + "sdc-questionnaire-unitOpen",
     ),
     "expressions": (
-        HL7 + "variable", HL7 + "cqf-expression", HL7 + "cqf-calculatedValue", HL7 + "cqf-library",
+        HL7 + "variable", HL7 + "cqf-expression", HL7 + "cqf-calculatedValue",
         SDC + "sdc-questionnaire-calculatedExpression", SDC + "sdc-questionnaire-initialExpression",
         SDC + "sdc-questionnaire-enableWhenExpression", SDC + "sdc-questionnaire-answerExpression",
         SDC + "sdc-questionnaire-candidateExpression", SDC + "sdc-questionnaire-answerOptionsToggleExpression",
-        SDC + "sdc-questionnaire-choiceColumn",
     ),
     "scores": (
         HL7 + "ordinalValue", HL7 + "itemWeight", OWN + "score-band", OWN + "score-highest",
@@ -50,7 +48,6 @@ SUPPORTED: dict[str, tuple[str, ...]] = {
     "prefill": (
         SDC + "sdc-questionnaire-launchContext", SDC + "sdc-questionnaire-observationLinkPeriod",
         SDC + "sdc-questionnaire-itemPopulationContext", SDC + "sdc-questionnaire-sourceQueries",
-        SDC + "sdc-questionnaire-contextExpression",
     ),
     "extraction": (
         SDC + "sdc-questionnaire-observationExtract", SDC + "sdc-questionnaire-observation-extract-category",
@@ -64,9 +61,10 @@ SUPPORTED: dict[str, tuple[str, ...]] = {
 
 # Read and let be: they change nothing for who fills a form in here, or ask for what a page does anyway.
 HARMLESS: tuple[str, ...] = (
-    HL7 + "rendering-style", HL7 + "rendering-styleSensitive", HL7 + "designNote", HL7 + "preferredTerminologyServer",
+    SDC + "sdc-questionnaire-optionalDisplay", SDC + "sdc-questionnaire-collapsible", HL7 + "cqf-library",
+    SDC + "sdc-questionnaire-choiceColumn", SDC + "sdc-questionnaire-contextExpression", HL7 + "rendering-style", HL7 + "rendering-styleSensitive", HL7 + "designNote", HL7 + "preferredTerminologyServer",
     HL7 + "questionnaire-signatureRequired", HL7 + "questionnaire-studyprotocolIssues", HL7 + "data-absent-reason",
-    HL7 + "questionnaire-fhirType", HL7 + "questionnaire-baseType", HL7 + "structuredefinition-wg",
+    HL7 + "terminology-server", HL7 + "questionnaire-fhirType", HL7 + "questionnaire-baseType", HL7 + "structuredefinition-wg",
     HL7 + "questionnaire-preferredTerminologyServer", HL7 + "valueset-label", HL7 + "codesystem-label",
     HL7 + "11179-permitted-value-conceptmap", HL7 + "artifact-author", HL7 + "questionnaire-derivationType",
     SDC + "sdc-questionnaire-preferredTerminologyServer", SDC + "sdc-questionnaire-keyboard",

@@ -16,6 +16,7 @@ from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
 MOST_HEAD = 64 * 1024
 SECONDS = 60.0
+STREAM = "sammanhang.stream"  # in the scope of an answer that lasts (`care.worklist.events`)
 _TOO_LARGE = (
     b"HTTP/1.1 431 Request Header Fields Too Large\r\ncontent-type: text/plain; charset=utf-8\r\n"
     b"content-length: 25\r\nconnection: close\r\n\r\nThe headers are too big.\n"
@@ -76,6 +77,18 @@ class BoundedProtocol(HttpToolsProtocol):
     def on_message_complete(self) -> None:
         self._arriving, self._in_body, self._head = False, False, 0
         super().on_message_complete()
+
+    def shutdown(self) -> None:
+        """The server stops: what is being answered is finished, but an answer that lasts (a page's stream of events)
+        never is. It is cut; the page comes back to whoever serves then."""
+        if (
+            self.cycle is not None
+            and not self.cycle.response_complete
+            and self.cycle.scope.get(STREAM)
+        ):
+            self.transport.close()
+        else:
+            super().shutdown()
 
     def send_400_response(self, msg: str) -> None:
         """Ends the connection with what was wrong: too large a head, or no HTTP."""

@@ -25,6 +25,7 @@ FOLDERS = {
     "consents": HERE.parent / "care" / "consents" / "static",
     "emergency": HERE.parent / "care" / "emergency" / "static",
     "review": HERE.parent / "care" / "review" / "static",
+    "worklist": HERE.parent / "care" / "worklist" / "static",
     "apps": HERE.parent / "care" / "apps" / "static",
     "requests": HERE.parent / "care" / "requests" / "static",
     "portal": HERE.parent / "portal" / "static",

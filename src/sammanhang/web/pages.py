@@ -21,10 +21,11 @@ from sammanhang.kernel.i18n import _, either
 from . import show
 from .assets import address
 from .people import Person
-from .recent import opened_lately
+from .recent import opened_numbers
 from .rendering import THEMES, render
 from .routing import Visit, page
 from .unit import UnitNow, unit_now
+from .worklist import Todo, todo
 
 YEAR = 365 * 86400
 
@@ -40,6 +41,7 @@ class StartPage:
     unit    name of the unit
     now     the unit's patients, visits and counts
     lately  patients this person opened last
+    todo    what waits for this person, and `waiting` how much of it there is
     """
 
     title: str
@@ -49,6 +51,8 @@ class StartPage:
     unit: str
     now: UnitNow
     lately: list[Person]
+    todo: Todo
+    waiting: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,7 +82,9 @@ async def start(visit: Visit) -> Response:
     hello, today = _hello(visit.actor.name), show.long_day(clock.today())
     try:
         now = await unit_now(visit)
-        lately = await opened_lately(visit, 8)
+        numbers = await opened_numbers(visit, 8)
+        waits, people = await todo(visit, numbers)
+        lately = [people[n] for n in numbers if n in people]
     except RecordRefused as e:
         said = either(e.decision.sv, e.decision.en)
         limited = LimitedStartPage(
@@ -96,7 +102,17 @@ async def start(visit: Visit) -> Response:
     return render(
         visit,
         "web/start.html",
-        StartPage(_("Start"), hello, today, week, assignment.unit_name, now, lately),
+        StartPage(
+            _("Start"),
+            hello,
+            today,
+            week,
+            assignment.unit_name,
+            now,
+            lately,
+            waits,
+            waits.counts.waiting,
+        ),
     )
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -27,6 +27,7 @@ TEMPLATES = {
     "emergency": HERE.parent / "care" / "emergency" / "templates",
     "rules": HERE.parent / "care" / "rules" / "templates",
     "review": HERE.parent / "care" / "review" / "templates",
+    "worklist": HERE.parent / "care" / "worklist" / "templates",
     "apps": HERE.parent / "care" / "apps" / "templates",
     "requests": HERE.parent / "care" / "requests" / "templates",
     "portal": HERE.parent / "portal" / "templates",
@@ -45,8 +46,11 @@ class Place:
 
 
 PLACES = (
-    Place(N_("Start"), "/", "s"), Place(N_("Patienter"), "/patients", "p"), Place(N_("Vårdbegäran"), "/requests", "v"),
-)  # fmt: skip
+    Place(N_("Start"), "/", "s"),
+    Place(N_("Arbete"), "/work", "a"),
+    Place(N_("Vårdbegäran"), "/requests", "v"),
+    Place(N_("Patienter"), "/patients", "p"),
+)
 REVIEW = Place(N_("Loggranskning"), "/review", "")
 CHECKS = Place(N_("Loggkontroller"), "/review/figures", "")
 
@@ -65,6 +69,7 @@ class Shell:
     patient   id of the patient whose record is on the page; empty elsewhere
     printed   when this page was made, as it stands on paper
     locks_in  seconds until the session locks if nothing is done, `ends_in` until it ends whatever is done
+    waiting   how much work waits for the reader, where the page knows it; None elsewhere, and `live.js` asks
     """
 
     language: str
@@ -78,6 +83,7 @@ class Shell:
     printed: str
     locks_in: int = 0
     ends_in: int = 0
+    waiting: int | None = None
 
 
 def _environment() -> jinja2.Environment:
@@ -138,7 +144,10 @@ def places(actor: Actor) -> tuple[Place, ...]:
 
 
 def render(visit: Visit | None, template: str, page: Any, status: int = 200) -> Response:
-    """The page as HTML. The template is given `page` and `shell` and nothing else."""
-    shell = shell_of(visit)
+    """The page as HTML. The template is given `page` and `shell` and nothing else.
+
+    A page that has counted what waits for its reader says so in a field `waiting`; the menu shows it.
+    """
+    shell = replace(shell_of(visit), waiting=getattr(page, "waiting", None))
     text = ENVIRONMENT.get_template(template).render(page=page, shell=shell)
     return HTMLResponse(text, status, headers={"content-language": shell.language})

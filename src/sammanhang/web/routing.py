@@ -61,6 +61,11 @@ SLICES = (
     "sammanhang.care.review.pages",
     "sammanhang.care.review.figures",
     "sammanhang.care.review.public",
+    "sammanhang.care.worklist.pages",
+    "sammanhang.care.worklist.absence",
+    "sammanhang.care.worklist.events",
+    "sammanhang.care.worklist.adrift",
+    "sammanhang.care.worklist.tasks",
     "sammanhang.care.apps.consent",
     "sammanhang.care.apps.pages",
     "sammanhang.care.apps.admin",
@@ -80,7 +85,8 @@ MOST_FIELDS = 200
 
 @dataclass(frozen=True, slots=True)
 class Rule:
-    """One page: its path, methods, access rule and handler; how many fields and files its form may have."""
+    """One page: its path, methods, access rule and handler; how many fields and files its form may have. `quiet` for
+    what a page that is open asks for by itself: it does not count as activity, and the session locks all the same."""
 
     path: str
     methods: tuple[str, ...]
@@ -88,6 +94,7 @@ class Rule:
     handler: Handler
     most_fields: int = MOST_FIELDS
     files: int = 0
+    quiet: bool = False
 
     @property
     def name(self) -> str:
@@ -157,6 +164,7 @@ def page(
     methods: tuple[str, ...] = ("GET",),
     most_fields: int = MOST_FIELDS,
     files: int = 0,
+    quiet: bool = False,
 ) -> Callable[[Handler], Handler]:
     """Registers a page with its access rule. Raises ValueError for a rule that does not exist.
 
@@ -166,7 +174,7 @@ def page(
         raise ValueError(f"{path}: there is no access rule {access!r}")
 
     def register(handler: Handler) -> Handler:
-        REGISTRY.append(Rule(path, methods, access, handler, most_fields, files))
+        REGISTRY.append(Rule(path, methods, access, handler, most_fields, files, quiet))
         return handler
 
     return register
@@ -187,7 +195,7 @@ async def _serve(rule: Rule, request: Request) -> Response:
     visit = Visit(request, request.app.state.services)
     request.state.visit = visit
     i18n.use(chosen_language(request))
-    visit.session = await sessions.current(request)
+    visit.session = await sessions.current(request, touch=not rule.quiet)
     if _of_others(rule, visit):
         # To the asker it is as if it were not there; the trace knows that they tried.
         await trace(request, "refuse", visit.actor, outcome="refused", request=visit.id)

@@ -46,9 +46,9 @@ class Adrift:
 
 
 async def adrift(
-    database: Database, now: datetime | None = None, *, limit: int = 1000
+    database: Database, now: datetime | None = None, *, unit: str = "", limit: int = 1000
 ) -> list[Adrift]:
-    """Everything adrift, the oldest deadline first; one query."""
+    """Everything adrift, or what is a unit's, the oldest deadline first; one query."""
     now = now or clock.now()
     rules, functions = content("routing/deadlines"), content("routing/functions")["functions"]
     pairs = [(f, role) for f, row in functions.items() for role in row["roles"]]
@@ -62,6 +62,7 @@ async def adrift(
         "priorities": list(range(len(PRIORITIES))),
         "graces": [_before(now, rules["adrift_after"][p], worked) for p in PRIORITIES],
         "limit": limit,
+        "unit": unit,
     }
     async with database.reading(EVERYTHING) as connection:
         database.queries += 1

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Any
 
 from sammanhang.access.actor import Actor
@@ -16,6 +16,7 @@ from sammanhang.access.door import Doors, Record, Stored
 from sammanhang.access.staff import held_with, resources, shown_name
 from sammanhang.access.writing import Changes
 from sammanhang.access.writing import sent_to as sent_to_of
+from sammanhang.fhir.dates import bounds
 from sammanhang.fhir.indexing import self_hash, slot
 from sammanhang.fhir.r4 import Reference
 from sammanhang.kernel import clock
@@ -27,15 +28,17 @@ from . import tasks
 from .deadlines import Deadline, deadline, priority_of
 from .errors import (
     AlreadyTaken,
+    CannotReopen,
     ChangedMeanwhile,
     DoneElsewhere,
     NoSuchColleague,
     NoSuchTask,
     ReasonMissing,
     TaskIsClosed,
+    TaskIsOpen,
 )
 from .sql import SQL
-from .states import VERBS
+from .states import ANY_OPEN, VERBS
 from .units import units_of
 
 _AT_UNIT = slot("PractitionerRole.organization", "reference")
@@ -73,8 +76,9 @@ class Open:
 def myself(actor: Actor) -> Reference:
     """The person as resources name them: their assignment, with name and role."""
     a = actor.assignment
-    if a is None:
-        return Reference(display=actor.name or actor.id)
+    if a is None or not a.id:  # another system, in the name of a unit
+        who = [actor.name or actor.id, a.unit_name if a is not None else ""]
+        return Reference(display=", ".join(filter(None, who)))
     return Reference(
         reference=f"PractitionerRole/{a.id}", display=f"{actor.name}, {a.role_text.lower()}"
     )
@@ -137,11 +141,12 @@ async def hand_over(
     function = to.removeprefix("function:") if target is None else ""
     if target is None and function not in content("routing/functions")["functions"]:
         raise NoSuchColleague
+    units = await units_of(doors.database)
 
     def change(t: Open, now: datetime) -> bool:
         if target is None:
-            owner = t.task.owner
-            tasks.set_owner(t.task, tasks.owner_of(t.task), owner.display or "", function)
+            unit = tasks.owner_of(t.task)
+            tasks.set_owner(t.task, unit, units.name(unit), function)
         else:
             tasks.set_taken_by(t.task, target)
         if note:
@@ -166,7 +171,8 @@ async def delegate(
     def change(t: Open, now: datetime) -> bool:
         part_of = Reference(reference=f"Task/{t.stored.id}")
         unit = units.get(tasks.owner_of(t.task))
-        assert unit is not None and t.task.focus is not None
+        assert unit is not None  # the door has seen to it: the task is the actor's unit's
+        focus = t.task.focus or part_of
         priority = priority_of(t.task)
         until = deadline("otherwise", priority, now, unit.calendar)
         whole = tasks.deadline_of(t.task)
@@ -174,7 +180,7 @@ async def delegate(
             until = Deadline(whole, until.steps)
         child = tasks.new_task(
             "otherwise", patient=t.record.patient_id, owner=unit.id, owner_name=unit.name,
-            function=tasks.function_of(t.task), focus=t.task.focus, deadline=until, priority=priority,
+            function=tasks.function_of(t.task), focus=focus, deadline=until, priority=priority,
             requester=myself(actor), at=now, description=what.strip(),
         )  # fmt: skip
         child.partOf = [part_of]
@@ -219,6 +225,29 @@ async def cancel(
     await _do(doors, actor, id, "cancel", change, reason, request=request)
 
 
+async def reopen(doors: Doors, actor: Actor, id: str, *, request: str | None = None) -> None:
+    """What was closed by mistake is open again, with the deadline and the way up it had.
+
+    Raises `CannotReopen` for anybody but who closed it, and when it was too long ago; `DoneElsewhere` as `complete`.
+    """
+
+    def change(t: Open, now: datetime) -> bool:
+        rules = content("routing/deadlines")
+        if not rules["kinds"].get(tasks.kind_of(t.task), rules["kinds"]["otherwise"]).get("by_hand"):  # fmt: skip
+            raise DoneElsewhere
+        minutes = rules["undo_within"]["minutes"]
+        last = tasks.act_of(t.task)
+        mine = last is not None and last.by == myself(actor).reference
+        if last is None or not mine or last.verb not in ("complete", "cancel"):
+            raise CannotReopen(minutes)
+        if now - bounds(last.at)[0] > timedelta(minutes=minutes):
+            raise CannotReopen(minutes)
+        t.task.status = "received" if tasks.taken_by(t.task) is not None else "requested"
+        return True
+
+    await _do(doors, actor, id, "reopen", change, request=request)
+
+
 async def colleagues(doors: Doors, unit: str) -> list[Colleague]:
     """Who works at a unit now, by name."""
     token = self_hash("Organization", unit) ^ _AT_UNIT
@@ -249,6 +278,11 @@ def in_functions(role: str) -> list[str]:
     return [k for k, f in content("routing/functions")["functions"].items() if role in f["roles"]]
 
 
+def head_functions() -> frozenset[str]:
+    """The functions work comes up to when a unit's own people have not done it."""
+    return frozenset(r["function"] for r in content("routing/deadlines")["way_up"] if r["step"] == "head")  # fmt: skip
+
+
 Change = Callable[[Open, datetime], bool]
 
 
@@ -265,7 +299,7 @@ async def _do(
         found = await open_task(doors, actor, id, request=request)
         task = found.task
         if task.status not in rule.before:
-            raise TaskIsClosed
+            raise TaskIsClosed if rule.before == ANY_OPEN else TaskIsOpen
         now = clock.now()
         if more is not None:
             more.clear()

@@ -19,6 +19,23 @@ class TaskIsClosed(Conflict):
         super().__init__("The task is already closed.", "Uppgiften är redan avslutad.")
 
 
+class TaskIsOpen(Conflict):
+    """The task is open; there is nothing to open again."""
+
+    def __init__(self) -> None:
+        super().__init__("The task is open already.", "Uppgiften är redan öppen.")
+
+
+class CannotReopen(Conflict):
+    """A task is opened again by who closed it, for a short while only; after that a new one is made."""
+
+    def __init__(self, minutes: int) -> None:
+        super().__init__(
+            f"Only who closed the task can open it again, within {minutes} minutes.",
+            f"Bara den som avslutade uppgiften kan öppna den igen, inom {minutes} minuter.",
+        )
+
+
 class AlreadyTaken(Conflict):
     """Somebody else took the task first."""
 

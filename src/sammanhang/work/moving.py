@@ -5,7 +5,9 @@ Each task is moved once: what has been moved is no longer found. Killed half-way
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import logging
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
@@ -18,15 +20,25 @@ from sammanhang.access.writing import Changes, sent_to
 from sammanhang.fhir.decode import trusted
 from sammanhang.fhir.r4 import Reference
 from sammanhang.kernel import clock
-from sammanhang.kernel.errors import Invalid, PreconditionFailed
+from sammanhang.kernel.errors import (
+    Invalid,
+    NotFound,
+    PreconditionFailed,
+    Refused,
+    SammanhangError,
+    Unavailable,
+)
 from sammanhang.store.database import EVERYTHING
 from sammanhang.store.types import NUMBER
 
 from . import tasks
+from .commands import colleagues, head_functions, in_functions
+from .errors import NoSuchColleague
 from .sql import SQL
 from .units import Unit, units_of
 
 BATCH = 200
+log = logging.getLogger("sammanhang.work")
 MOVER = Actor("system", "system:moving", "Sammanhang", everything=True)
 
 
@@ -47,12 +59,46 @@ class NoSuchUnit(Invalid):
         super().__init__(f"There is no open unit {id}.", f"Det finns ingen öppen enhet {id}.")
 
 
+class NotYoursToNote(Refused):
+    """An absence is noted by the person themselves, or by a head of their unit."""
+
+    def __init__(self) -> None:
+        super().__init__(
+            "An absence is noted by the person themselves, or by a head of their unit.",
+            "Frånvaro anges av personen själv eller av enhetens ansvariga.",
+            rule="R2",
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class Absence:
+    """When somebody is away, and whose assignment their work goes to; empty for the function."""
+
+    id: str
+    assignment: str
+    begins: datetime
+    ends: datetime
+    substitute: str
+
+
+async def absences(doors: Doors, assignments: Iterable[str], now: datetime | None = None) -> list[Absence]:  # fmt: skip
+    """Absences of these assignments that have not ended, the first first; one query."""
+    async with doors.database.reading(EVERYTHING) as connection:
+        doors.database.queries += 1
+        rows = await connection.fetch(SQL["absences_of"], (list(assignments), now or clock.now()))
+    return [Absence(str(r[0]), *r[1:]) for r in rows]
+
+
 async def note_absence(
     doors: Doors, actor: Actor, assignment: str, begins: datetime, ends: datetime, substitute: str = ""
 ) -> str:  # fmt: skip
-    """Notes that somebody is away; their work moves when it begins. Returns its id. Raises `BadAbsence`."""
+    """Notes that somebody is away; their work moves when it begins. Returns its id.
+
+    Raises `BadAbsence`, `NotYoursToNote`, and `NoSuchColleague` for an assignment that is not at the actor's unit.
+    """
     if ends <= begins or substitute == assignment:
         raise BadAbsence
+    await _may_note(doors, actor, assignment, substitute)
     id = str(uuid7())
     entry = doors.entry(actor, "absence", what=f"PractitionerRole/{assignment}", details={"from": begins.isoformat(), "to": ends.isoformat()})  # fmt: skip
     await doors.audit.record(entry)
@@ -63,11 +109,22 @@ async def note_absence(
     return id
 
 
-async def end_absence(doors: Doors, actor: Actor, id: str) -> None:
-    """The person is back, or was never away."""
+async def _may_note(doors: Doors, actor: Actor, assignment: str, substitute: str = "") -> None:
+    at = actor.assignment
+    there = {c.assignment: c.practitioner for c in await colleagues(doors, at.unit if at is not None else "")}  # fmt: skip
+    if assignment not in there or (substitute and substitute not in there):
+        raise NoSuchColleague
+    own = f"Practitioner/{there[assignment]}" == actor.id
+    if not own and (at is None or head_functions().isdisjoint(in_functions(at.role))):
+        raise NotYoursToNote
+
+
+async def end_absence(doors: Doors, actor: Actor, id: str, assignment: str) -> None:
+    """The person is back, or was never away. Raises as `note_absence`; one that is of somebody else stays."""
+    await _may_note(doors, actor, assignment)
     await doors.audit.record(doors.entry(actor, "absence-end", what=f"absence/{id}"))
     async with doors.database.writing() as connection:
-        await connection.execute(SQL["end_absence"], (id,))
+        await connection.execute(SQL["end_absence"], (id, assignment))
 
 
 async def move_for_absences(doors: Doors, now: datetime | None = None) -> int:
@@ -79,7 +136,7 @@ async def move_for_absences(doors: Doors, now: datetime | None = None) -> int:
         begun = await cursor.fetchall()
     moved = 0
     for id, assignment, substitute in begun:
-        to = await _assignment(doors, substitute) if substitute else None
+        to = await _substitute(doors, substitute, now) if substitute else None
 
         def change(task: Any, to: Reference | None = to) -> str:
             tasks.set_taken_by(task, to)
@@ -129,29 +186,46 @@ async def _move_all(
     doors: Doors, query: str, key: str, change: Callable[[Any], str], now: datetime,
     owner: tuple[str, str] | None = None,
 ) -> int:  # fmt: skip
-    """Every task a query finds for a key, one transaction each patient's task; who changes one first keeps it,
-    and it is found again."""
+    """Every task a query finds for a key, one transaction each; who changes one first keeps it, and it is found again.
+
+    One that cannot be moved is left where it is, holds up no other, and is logged: `adrift` shows it.
+    """
     moved = 0
+    left: set[str] = set()
     while True:
         async with doors.database.reading(EVERYTHING) as connection:
-            rows = await connection.fetch(SQL[query], (NUMBER["Task"], key, BATCH))
+            rows = await connection.fetch(SQL[query], (NUMBER["Task"], key, sorted(left), BATCH))
         if not rows:
             return moved
         for id, version, updated, provider, unit, body, patient in rows:
-            task = trusted(body, "Task")
-            why = change(task)
-            tasks.set_act(task, "move", Reference(display="Sammanhang"), now, why)
             changes = Changes.by_system(doors, MOVER, patient or "", owner or ("", ""))
             stored = Stored("Task", id, version, updated, provider, unit, body)
-            if owner is not None:
-                changes.move(stored, task, owner, sent_to(task))
-            else:
-                changes.update(stored, task)
             try:
+                task = trusted(body, "Task")
+                why = change(task)
+                tasks.set_act(task, "move", Reference(display="Sammanhang"), now, why)
+                if owner is not None:
+                    changes.move(stored, task, owner, sent_to(task))
+                else:
+                    changes.update(stored, task)
                 await changes.commit("task-move")
                 moved += 1
-            except PreconditionFailed:
+            except (PreconditionFailed, NotFound):  # somebody was quicker: it is looked for again
                 continue
+            except Unavailable:
+                raise
+            except (SammanhangError, ValueError) as e:
+                log.error("Task/%s cannot be moved: %s", id, e)
+                left.add(id)
+
+
+async def _substitute(doors: Doors, id: str, now: datetime) -> Reference | None:
+    """Who stands in; None when they have left, or are away themselves: work is not given to who is not there."""
+    async with doors.database.writing() as connection:
+        cursor = await connection.execute(SQL["away"], (id, now, now))
+        if await cursor.fetchone() is not None:
+            return None
+    return await _assignment(doors, id)
 
 
 async def _assignment(doors: Doors, id: str) -> Reference | None:

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 
 from sammanhang.kernel.i18n import N_
 
+CLOSED = ("completed", "cancelled")
 ANY_OPEN = ("requested", "received", "accepted", "ready", "in-progress", "on-hold")
 
 
@@ -18,7 +19,8 @@ class Verb:
 
     before  states of the Task it can be done in
     after   the state it leads to; empty for the same
-    who     `unit`: anybody at the accountable unit; `taker`: who has taken it, or a head when they are away
+    who     `unit`: anybody at the accountable unit; `taker`: who has taken it, or a head when they are away;
+            `closer`: who closed it, for a short while (`undo_within` in content/routing/deadlines)
     says    what the button says (Swedish)
     done    what the story of the task says (Swedish)
     reason  whether a reason is needed
@@ -39,6 +41,7 @@ VERBS: dict[str, Verb] = {
     "delegate": Verb(ANY_OPEN, "", "unit", N_("Be en kollega"), N_("bad en kollega om hjälp")),
     "complete": Verb(ANY_OPEN, "completed", "unit", N_("Klart"), N_("gjorde klart uppgiften")),
     "cancel": Verb(ANY_OPEN, "cancelled", "unit", N_("Avsluta utan åtgärd"), N_("avslutade utan åtgärd"), reason=True),
+    "reopen": Verb(CLOSED, "received", "closer", N_("Öppna igen"), N_("öppnade uppgiften igen")),
     "remind": Verb(ANY_OPEN, "", "system", "", N_("påminnelse")),
     "escalate": Verb(ANY_OPEN, "", "system", "", N_("gick vidare uppåt")),
     "move": Verb(ANY_OPEN, "", "system", "", N_("flyttades")),

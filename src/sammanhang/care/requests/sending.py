@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -22,6 +23,7 @@ from sammanhang.work.routing import NoSuchKind, kinds_from, route
 from sammanhang.work.units import units_of
 
 from . import request as fhir
+from . import roles
 from .doing import Doing, again_once, begin, side_of
 from .errors import Incomplete, NoSuchRequest, OtherPatient, TextTooLong
 from .request import Around, around
@@ -56,21 +58,22 @@ class Written:
     shares: bool = False
 
 
-async def save(record: Record, id: str, written: Written) -> str:
-    """Keeps a draft as it is, complete or not; returns its id. `id` is that of the draft, or a new one's.
+async def save(record: Record, id: str, written: Written, *, base: Any = None) -> str:
+    """Keeps a draft as it is, complete or not; returns its id. `id` is that of the draft, or a new one's; `base` is
+    the ServiceRequest another system made it of.
 
     Raises `NotNow` for one that has been sent, `OtherPatient`, `NoSuchKind`, `TextTooLong`, `ReadsOnly`.
     """
     changes = Changes.by(record)
     stored = await record.find("ServiceRequest", id) if id else None
     if stored is None:
-        draft = _new(record, written)
+        draft = _new(record, written, base)
         _fill(draft, written)
         made = changes.create(draft, id=id or str(uuid7()))
         await changes.commit("request-draft")
         return (made.reference or "").removeprefix("ServiceRequest/")
     draft = stored.resource
-    if side_of(record.actor, draft) != "sender":
+    if _not_ours(record, draft):
         raise NoSuchRequest
     step("send", fhir.state_of(draft), "sender")
     before = encode(draft)
@@ -93,10 +96,19 @@ async def discard(record: Record, id: str) -> None:
     await changes.commit("request-discard")
 
 
-def _new(record: Record, written: Written) -> Any:
+def _new(record: Record, written: Written, base: Any = None) -> Any:
     if written.kind not in content("routing/requests")["kinds"]:
         raise NoSuchKind(written.kind)
+    if base is not None:  # its identifiers and codes stay as they are
+        fhir.set_state(base, "draft")
+        base.requester = base.requester or myself(record.actor)
+        return base
     return fhir.new_request(record.patient_id, written.kind, myself(record.actor), clock.now())
+
+
+def _not_ours(record: Record, draft: Any) -> bool:
+    """Whether it is no draft of the person's unit: another unit's request, or an order of another sort."""
+    return not fhir.is_care_request(draft) or side_of(record.actor, draft) != "sender"
 
 
 def filled(record: Record, written: Written) -> Any:
@@ -110,29 +122,40 @@ def _fill(draft: Any, written: Written) -> None:
     """Puts what was written into a draft; incomplete is allowed, too long is not."""
     if max(len(written.reason), len(written.question)) > fhir.MOST_TEXT:
         raise TextTooLong(fhir.MOST_TEXT)
-    fhir.set_words(draft, written.reason.strip(), written.question.strip())
+    words = written.reason.strip(), written.question.strip()
+    if words != (fhir.reason_of(draft), fhir.question_of(draft)):
+        fhir.set_words(draft, *words)
     draft.priority = written.priority if written.priority in PRIORITIES else None
     fhir.set_receiver(draft, written.to, "")
     fhir.set_ground(draft, written.ground)
-    fhir.set_supporting(draft, written.form, [Reference(reference=a) for a in written.attachments])
+    if (written.form, list(written.attachments)) != (
+        fhir.form_of(draft),
+        fhir.attachments_of(draft),
+    ):
+        fhir.set_supporting(
+            draft, written.form, [Reference(reference=a) for a in written.attachments]
+        )
 
 
 @again_once
 async def send(
-    record: Record, id: str, written: Written, *, form: tuple[Stored | None, Any] | None = None
-) -> str:
+    record: Record, id: str, written: Written, *, form: tuple[Stored | None, Any] | None = None, base: Any = None,
+    told: Mapping[str, Any] | None = None,
+) -> str:  # fmt: skip
     """Sends: the request, the receiver's task with its deadline, what is told, as one. Returns the id.
 
-    `form` is the filled-in form, completed, and its draft when there is one. Raises `Incomplete` with what is missing
+    `form` is the filled-in form, completed, and its draft when there is one; `base` as in `save`; `told` goes into
+    the trace. Raises `Incomplete` with what is missing
     field by field, `NotNow` when it has been sent already, and what routing raises.
     """
     stored = await record.find("ServiceRequest", id) if id else None
-    draft = stored.resource if stored is not None else _new(record, written)
+    draft = stored.resource if stored is not None else _new(record, written, base)
     if (draft.subject.reference or "") != f"Patient/{record.patient_id}":
         raise OtherPatient
-    if stored is not None and side_of(record.actor, draft) != "sender":
+    if stored is not None and _not_ours(record, draft):
         raise NoSuchRequest
     transition = step("send", fhir.state_of(draft), "sender")
+    roles.check(record.actor, "send")
     units = await units_of(record.doors.database)
     own = units.get(record.actor.assignment.unit) if record.actor.assignment is not None else None
     if written.kind not in kinds_from(own, record.facts.age):
@@ -148,7 +171,9 @@ async def send(
     _fill(draft, written)
     fhir.set_receiver(draft, routed.unit.id, routed.unit.name)
     fhir.set_state(draft, "sent")
-    draft.requester, draft.authoredOn = myself(record.actor), tasks.instant(now)
+    draft.authoredOn = tasks.instant(now)
+    if base is None:
+        draft.requester = myself(record.actor)
     if stored is None:
         changes.create(draft, id=id, sent_to=to)
     else:
@@ -160,7 +185,7 @@ async def send(
     kind = "care-request" if routed.routed else "distribute"
     d.make(kind, routed.unit, routed.function)
     d.tell("" if routed.routed else _("Ingen regel ledde till en mottagare"), routed.unit.name)
-    await d.done()
+    await d.done(**(told or {}))
     return id
 
 

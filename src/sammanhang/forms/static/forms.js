@@ -47,26 +47,27 @@
       if (busy) { dirty = true; if (submitter) setTimeout(() => save(submitter), 200); return; }
       busy = true; dirty = false; unsaved = false; clearTimeout(timer);
       const body = new FormData(form);
-      for (const [name, value] of [...body]) if (value instanceof File) body.delete(name);
+      const files = [...body.values()].some((v) => v instanceof File && v.size);
+      if (!files) for (const [name, value] of [...body]) if (value instanceof File) body.delete(name);
       if (submitter) body.append(submitter.name, submitter.value);
       let answer;
       try {
-        answer = await fetch(box.dataset.save, { method: "POST", body: new URLSearchParams(body), headers: { "hx-request": "true" }, redirect: "error" });
+        answer = await fetch(box.dataset.save, { method: "POST", body: files ? body : new URLSearchParams(body), headers: { "hx-request": "true" }, redirect: "error" });
       } catch { answer = null; }
       busy = false;
       if (waiting) { const button = waiting; waiting = null; if (answer?.status === 200) marks(new DOMParser().parseFromString(await answer.text(), "text/html")); form.requestSubmit(button); return; }
       if (answer?.headers.get("x-session") === "locked") { dirty = true; document.dispatchEvent(new Event("sammanhang:lock")); timer = setTimeout(save, AGAIN); return; }
       if (!answer || (answer.status !== 200 && answer.status !== 409)) {
-        failed = true; by("ff-saved").textContent = by("ff-saved").dataset.failed;
+        failed = true; by("ff-saved").setAttribute("role", "alert"); by("ff-saved").textContent = by("ff-saved").dataset.failed;
         timer = setTimeout(save, AGAIN); return;
       }
-      failed = false;
+      failed = false; by("ff-saved").removeAttribute("role");
       const fresh = new DOMParser().parseFromString(await answer.text(), "text/html");
-      if (submitter) replace(fresh, submitter); else take(fresh);
+      if (submitter || files) replace(fresh, submitter); else take(fresh);
       conflict(fresh);
       if (dirty) later();
     };
-    const later = () => { unsaved = true; clearTimeout(timer); timer = setTimeout(save, WAIT); };
+    const later = () => { unsaved = true; const said = by("ff-saved"); if (said && !failed) said.textContent = said.dataset.waiting; clearTimeout(timer); timer = setTimeout(save, WAIT); };
 
     // The server's view, part by part: what is asked, faults, sources, calculated values, scores, what is left.
     const take = (fresh) => {
@@ -80,7 +81,7 @@
       }
       for (const part of $$("[data-part]", fresh)) {
         const mine = by(part.id);
-        if (!mine || mine.innerHTML === part.innerHTML) continue;
+        if (!mine || mine.innerHTML === part.innerHTML || (part.id === "ff-saved" && unsaved)) continue;
         const field = mine.closest("[data-field]")?.dataset.field;
         if (part.classList.contains("ff-faults") && field === here) continue; // not while one still writes there
         mine.innerHTML = part.innerHTML;
@@ -120,7 +121,7 @@
       if (field.type === "range") { delete field.dataset.untouched; field.parentElement.querySelector("output").textContent = field.value.replace(".", document.documentElement.lang === "sv" ? "," : "."); }
       alone(field); own(field); enable(); clears(); later();
     });
-    form.addEventListener("change", () => { enable(); clears(); later(); });
+    form.addEventListener("change", (event) => { if (event.target.matches("[data-file]") && box.dataset.save) { save(); return; } enable(); clears(); later(); });
     form.addEventListener("focusout", (event) => { if (event.target.name && (failed || timer)) later(); });
     // "None of these" and the others put each other out.
     const alone = (field) => {
@@ -153,7 +154,7 @@
       if (event.ctrlKey || event.metaKey || event.altKey || !keysOn()) return;
       const rows = event.target.closest("[data-numbered]");
       if (!rows || event.target.type === "text" || !/^[1-9]$/.test(event.key)) return;
-      const chosen = $$("input[type=radio]", rows)[Number(event.key) - 1];
+      const chosen = rows.querySelector(`[data-digit="${event.key}"]`);
       if (!chosen) return;
       event.preventDefault(); event.stopPropagation();
       chosen.checked = true; chosen.focus();
@@ -208,7 +209,7 @@
     }
 
     finders(); sliders(); enable(); clears();
-    window.addEventListener("pagehide", () => { if ((dirty || unsaved) && !leaving && box.dataset.save) navigator.sendBeacon?.(box.dataset.save, new URLSearchParams(new FormData(form))); });
+    window.addEventListener("pagehide", () => { if ((dirty || unsaved) && !leaving && box.dataset.save) navigator.sendBeacon?.(box.dataset.save, new URLSearchParams([...new FormData(form)].filter(([, v]) => typeof v === "string"))); });
     if (by("ff-wrong")?.textContent.trim()) by("ff-wrong").focus();
   }
 })();

@@ -77,7 +77,7 @@
     const next = all[Math.max(0, Math.min(all.length - 1, at + step))];
     for (const item of all) item.classList.toggle("on", item === next);
     next.scrollIntoView({ block: "nearest" });
-    $("a", next)?.focus({ preventScroll: true });
+    ($("[data-open]", next) || $("a", next))?.focus({ preventScroll: true });
   };
   const typing = (target) => target.closest("input, textarea, select, [contenteditable]");
   let went = 0;
@@ -87,7 +87,7 @@
     if (event.ctrlKey || event.metaKey || event.altKey || typing(event.target) || $("dialog[open]") || !keysOn()) return;
     const key = event.key.toLowerCase();
     if (went && Date.now() - went < 1200) {
-      const places = { s: "/", p: "/patients", u: $('.menu a[href^="/login/assignment"]')?.href };
+      const places = { s: "/", a: $('nav.main a[href="/work"]')?.href, p: "/patients", v: $('nav.main a[href="/requests"]')?.href, u: $('.menu a[href^="/login/assignment"]')?.href };
       if (places[key]) { location.href = places[key]; return; }
       if (key === "l") { event.preventDefault(); went = 0; document.dispatchEvent(new Event("sammanhang:lock")); return; }
     }

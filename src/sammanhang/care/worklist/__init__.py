@@ -1,0 +1,1 @@
+"""Worklists: what there is to do, whose it is, and by when."""
