@@ -312,7 +312,10 @@ async def test_who_has_no_record_rights_sees_no_lists_and_no_requests(as_, karin
         for place in ("/requests", f"{SVEA}/requests/new", address):
             page = await other.get(place)
             assert page.status_code == (404 if place == "/requests" else 403), (name, place)
-            assert "Yrsel" not in page.text and 'href="/requests"' not in page.text.partition("<main")[0]
+            assert (
+                "Yrsel" not in page.text
+                and 'href="/requests"' not in page.text.partition("<main")[0]
+            )
 
 
 async def test_where_someone_with_protected_identity_lives_goes_into_no_request(karin, services):
