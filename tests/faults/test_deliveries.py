@@ -27,7 +27,7 @@ def test_every_request_is_told_by_one_number_whatever_dies_on_the_way(
     migrate(own_database.dsn())
     seed = random.randrange(1_000_000)
     run = Run(own_database, tmp_path, count=6000, size=3, most=20, seed=seed)
-    ledger = run.run(FAULTS, (0.2, 0.9), patience=120)
+    ledger = run.run(FAULTS, (0.2, 0.9), patience=300)
     ledger.faults += run.traced()
     with capsys.disabled():
         print(f"\nDeliveries under kills (seed {seed}, {ledger.seconds:.0f} s):\n{ledger}")

@@ -108,7 +108,7 @@ COMES = """const list = document.querySelector('main'), rows = () => list.queryS
 
 def listens(someone: Person) -> None:
     """From now on their open list notes when something new shows in it."""
-    someone.page.evaluate("() => { %s }" % COMES)
+    someone.page.evaluate(f"() => {{ {COMES} }}")
 
 
 def came(someone: Person, since: float) -> float:

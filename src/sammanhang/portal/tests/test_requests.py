@@ -27,7 +27,7 @@ from sammanhang.kernel.content import content
 from sammanhang.region.organisations import named
 from sammanhang.web import show
 from sammanhang.web.testing import Browser
-from sammanhang.work import tasks
+from sammanhang.work import tasks, units
 from sammanhang.work.deadlines import Deadline
 from sammanhang.work.escalation import escalate_due
 from sammanhang.work.testing import somebody
@@ -128,12 +128,12 @@ SAID = {
     "sent": ("Skickad", "har bett om hemsjukvård åt dig", "Hemsjukvården i Borås ska läsa begäran och svara", "De svarar senast"),
     "received": ("Mottagen", "ska bestämma om det blir ja eller nej", "Amira Haddad, sjuksköterska, Hemsjukvård Centrum, Borås"),
     "more-information": ("En fråga väntar på svar", "De har frågat Vårdcentralen Södra torget", "Frågan ska vara besvarad senast"),
-    "accepted": ("Svaret är ja", "har sagt ja till hemsjukvård", "planerar det första besöket", "Beslut: ja", "Vi kommer gärna"),
+    "accepted": ("Svaret är ja", "Hemsjukvården i Borås har sagt ja till hemsjukvård", "planerar det första besöket", "Beslut: ja", "Vi kommer gärna"),
     "rejected": ("Svaret är nej", "Beslut: nej", "Kan besöka vårdcentralen själv", "patientnämnden", "kan skicka en ny begäran"),
     "redirected": ("Skickad vidare", "skickad vidare till Hemsjukvård Brämhult, Borås", "Svea bor i Brämhult"),
     "planned": ("Besök planerat", "kl. ", "Hemsjukvården i Borås kommer hem till dig.", "Amira Haddad, sjuksköterska", "Det första besöket"),
     "in-progress": ("Pågår", "har börjat med hemsjukvård", "Svaret kommer senast"),
-    "answered": ("Besvarad", "Inskriven. Vägning tre gånger.", "ska läsa svaret", "Klart: svaret är läst"),
+    "answered": ("Besvarad", "Inskriven. Vägning tre gånger.", "ska läsa svaret", "Svaret läses"),
     "closed": ("Klar", "Inskriven. Vägning tre gånger.", "Inget mer ska hända"),
     "withdrawn": ("Tillbakatagen", "Svea är inlagd", "Undrar du varför"),
 }  # fmt: skip
@@ -151,7 +151,7 @@ async def test_each_state_is_told_in_plain_words_with_whom_to_call(
     text = words(page)
     for said in (*SAID[state], "Yrsel och två fall &lt;i hemmet&gt;", "Vägning tre gånger i veckan", "Karin Ek, läkare"):  # fmt: skip
         assert said in text, (said, text)
-    assert 'href="tel:' in page.text
+    assert 'href="tel:' in page.text and "påmin" not in text
     assert text.count(" Nu ") == (state not in ("rejected", "closed", "withdrawn"))
     assert "nyckelgömma" not in text  # what staff ask each other is not shown here
     for raw in ("%(", "ServiceRequest", "Organization/"):
@@ -185,6 +185,17 @@ async def test_the_first_page_says_what_happens_next_and_what_is_going_on(
     await _due(staff, late, hours=-30)
     text = words(await svea.get("/me"))
     assert "Svaret är försenat" in text
+
+
+@pytest.mark.parametrize("address", ["/me", "/me/requests", "/me/requests/{id}"])
+async def test_a_page_asks_at_most_twelve_questions_also_the_first_time(
+    staff: Staff, as_: Log, address: str
+) -> None:
+    id = await staff.until("planned")
+    svea = await as_("Svea Andersson", kind="resident")
+    units._known.clear()  # as after a start
+    assert (await svea.get(address.format(id=id))).status_code == 200
+    assert 0 < svea.queries <= 12
 
 
 async def test_what_is_late_is_said_and_who_has_been_reminded(staff: Staff, as_: Log) -> None:
