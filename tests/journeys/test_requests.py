@@ -198,7 +198,8 @@ def test_what_the_other_side_does_shows_and_disturbs_nobody(signed_in):
 def test_a_double_click_sends_once(signed_in):
     page = signed_in("Karin Ek").new_page()
     page.goto(NEW)
-    fill(page, "Dubbelklick i webbläsaren")
+    fill(page)
+    page.fill("#question", "Dubbelklick i webbläsaren")
     with page.expect_navigation():
         page.dblclick("button[value=send]")
     page.wait_for_selector(".now")
