@@ -120,6 +120,7 @@ class Bench:
     quick: bool = False
     minutes: float = 10.0
     patients: int = 50_000
+    tasks: int = 1_000_000
     stack: contextlib.ExitStack = field(default_factory=contextlib.ExitStack)
     _ports: Iterator[int] = field(default_factory=lambda: iter(range(PORT, PORT + 1000)))
 
@@ -299,6 +300,9 @@ def main(
     parser.add_argument(
         "--patients", type=int, help="largest size of `size` (50 000; quick: 5 000)"
     )
+    parser.add_argument(
+        "--tasks", type=int, help="tasks of `work_faults` (1 000 000; quick: 20 000)"
+    )
     parser.add_argument("--list", action="store_true", help="print the questions")
     given = parser.parse_args(arguments)
     unknown = [n for n in given.names if n not in questions]
@@ -312,6 +316,7 @@ def main(
         given.quick,
         given.minutes if given.minutes is not None else (0.5 if given.quick else 10.0),
         given.patients or (5000 if given.quick else 50_000),
+        given.tasks or (20_000 if given.quick else 1_000_000),
     )
     ask({n: questions[n] for n in given.names or questions}, bench)
     print(f"\nKept in {(DATA / 'results.json').relative_to(ROOT)} and results.md beside it.")

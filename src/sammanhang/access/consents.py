@@ -171,13 +171,7 @@ async def record_consent(record: Record, given: Given) -> str:
     _complete(given, row, rules)
     own, unit = actor.assignment.provider, actor.assignment.unit
     party = {"provider": own, "unit": unit, "none": None}[row["party"]]
-    more = [
-        Extension(url=ASKED_BY, valueReference=Reference(reference=f"PractitionerRole/{actor.assignment.id}")),
-        Extension(url=HOW, valueCode=given.how),
-        Extension(url=WHO, valueCode=given.who),
-    ]  # fmt: skip
-    if row.get("inform"):
-        more.append(Extension(url=INFORMED, valueBoolean=True))
+    more = _said(actor.assignment.id, given.how, given.who, informed=bool(row.get("inform")))
     made = _made(
         record.patient_id, given.kind, own, unit, party, _last_day(given, row, record.facts), more
     )
@@ -190,6 +184,37 @@ async def record_consent(record: Record, given: Given) -> str:
     id = str(uuid7())
     await _store(doors, actor, record.patient_id, made, id, 0, own, unit, action)
     return id
+
+
+def shared_by(record: Record, reader: str) -> Any:
+    """A Consent that `reader`, a care provider, may read what others have written (SVOD 3:1), said to who has the
+    record open when they send the patient on; the person was told first. To be stored with what is sent.
+
+    Raises `Refused` for who may not record it.
+    """
+    kind = "sammanhallen-dokumentation"
+    a = record.actor.assignment
+    if a is None or kind not in may_record(record):
+        raise Refused("Your assignment may not record that for this patient.", "Ditt uppdrag får inte registrera det för den här patienten.", rule="R7")  # fmt: skip
+    return _made(
+        record.patient_id,
+        kind,
+        a.provider,
+        a.unit,
+        reader,
+        None,
+        _said(a.id, "muntligt", "patient", informed=True),
+    )
+
+
+def _said(assignment: str, how: str, who: str, *, informed: bool) -> list[Any]:
+    """Who asked, how it was said and by whom, and that the person was told first."""
+    more = [
+        Extension(url=ASKED_BY, valueReference=Reference(reference=f"PractitionerRole/{assignment}")),
+        Extension(url=HOW, valueCode=how),
+        Extension(url=WHO, valueCode=who),
+    ]  # fmt: skip
+    return [*more, Extension(url=INFORMED, valueBoolean=True)] if informed else more
 
 
 def _complete(given: Given, row: Any, rules: Any) -> None:

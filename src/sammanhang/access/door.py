@@ -118,6 +118,21 @@ class Record:
             row = await cursor.fetchone()
         return Stored(NAME[row[0]], *row[1:]) if row is not None else None
 
+    async def chosen(self, references: Sequence[str]) -> list[Stored]:
+        """Those of some resources (`Type/id`) that are in this record and may be seen, in no order. One query."""
+        where, args = predicate(self.scope, "r")
+        sql = (
+            "SELECT r.type, r.id, r.version, r.updated, r.provider, r.unit, r.body FROM store.resource r"
+            f" WHERE r.self = ANY(%s::bigint[]) AND r.patient = %s AND {where}"
+        )
+        selves = numbers(self_hash(*reference.split("/", 1)) for reference in references)
+        async with self.doors.database.reading(self.scope) as connection:
+            self.doors.database.queries += 1
+            cursor = await connection.quick.execute(sql, [selves, self.patient_self, *args])
+            rows = await cursor.fetchall()
+        found = [Stored(NAME[r[0]], *r[1:]) for r in rows]
+        return [s for s in found if f"{s.type}/{s.id}" in references]
+
     async def party_name(self, number: int | None) -> str | None:
         """The HSA-id of a row's provider or unit."""
         return await self.doors.database.party_name(number)

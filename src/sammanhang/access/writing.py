@@ -114,6 +114,10 @@ class Changes:
         self._tag(resource, owner, sent_to)
         self._add(resource, stored.id, stored.version, owner)
 
+    def may(self, resource: Any) -> bool:
+        """Whether the rules let it be written (the municipality's package, M24)."""
+        return self.facts is None or may_write(self.owner[0], self.facts, resource) is None
+
     def run(self, sql: str, values: Any) -> None:
         """Adds a statement of another table (an outbox) to the transaction."""
         self.also.append((sql, values))

@@ -327,11 +327,11 @@ def open_choice(v: Any, start: int, table: tuple[Any, ...], at: Path, ctx: Conte
     """Checks a choice of very many types (Extension.value[x]); how many of them are given."""
     everything = msgspec.structs.astuple(v)
     values = everything[start : start + len(table)]
-    given = len(values) - values.count(None)
-    if given:
-        for x, (name, check) in zip(values, table, strict=True):
-            if x is None or check is None:
-                continue
+    there = [i for i, x in enumerate(values) if x is not None]
+    given = len(there)
+    for i in there:
+        x, (name, check) = values[i], table[i]
+        if check is not None:
             if check is check_day:
                 if x[8:10] > "28":
                     check_day(x, (at, name), ctx)

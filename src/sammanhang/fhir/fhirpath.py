@@ -58,16 +58,19 @@ def evaluate(
     *,
     base: str | None = None,
     resolve: Resolver | None = None,
+    more: dict[str, Any] | None = None,
+    typed: bool = False,
 ) -> list[Any]:
     """The collection an expression gives on a JSON value; raises what fhirpathpy raises.
 
     `base` is the FHIR type or path of a value that is not a whole resource (`HumanName`,
     `Patient.contact`); `resolve` finds a resource by reference (without it only contained ones and
-    those in the same bundle of `%resource` are found).
+    those in the same bundle of `%resource` are found). `more` are functions of the caller's own, as in
+    `path_functions.FUNCTIONS`; `typed` gives the items as fhirpathpy has them, to be the environment of others.
     """
     tree, named = parsed(expression)
     around = environment or {}
-    functions = dict(FUNCTIONS)
+    functions = {**FUNCTIONS, **(more or {})}
     find = resolve or _inside(around.get("rootResource") or around.get("resource") or value)
     functions["resolve"] = {"fn": lambda items: _resolved(items, find), "arity": {0: []}}
     focus = value if base is None else ResourceNode.create_node(value, base)
@@ -76,9 +79,9 @@ def evaluate(
         tree,
         {**_CONSTANTS, **named, **around},
         models["r4"],
-        {"userInvocationTable": functions},
+        {"userInvocationTable": functions, "returnRawData": typed},
     )
-    return [_json(f) for f in found]
+    return list(found) if typed else [_json(f) for f in found]
 
 
 def _json(value: Any) -> Any:

@@ -26,7 +26,7 @@ LANGUAGES = ("sv", "en")
 LOCALE = Path(__file__).parent / "locale"
 SOURCES = Path(__file__).parents[1]
 # Folders whose texts people read on a page.
-FOLDERS = ("access", "care", "portal", "web")
+FOLDERS = ("access", "care", "forms", "portal", "web")
 KEYWORDS = {
     "_": None, "N_": None, "gettext": None, "ngettext": (1, 2), "pgettext": ((1, "c"), 2),
 }  # fmt: skip

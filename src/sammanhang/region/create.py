@@ -109,7 +109,7 @@ def create_region(
         for helper in helpers:
             if helper.is_alive():
                 helper.terminate()
-    last = load(dsn, _new(dsn, stories(seed, residents, today=today), resume))
+    last = load(dsn, _new(dsn, stories(seed, residents, today=today, enrolled=False), resume))
     loaded = first + sum(counts[1:]) + last
     return RegionReport(loaded, time.monotonic() - began)
 

@@ -34,11 +34,15 @@ FIRST_NUMBER = 9_000_001
 
 @dataclass(frozen=True, slots=True)
 class Stage:
-    """Where and when a story plays: `day` turns a date of the script into an ordinal."""
+    """Where and when a story plays: `day` turns a date of the script into an ordinal.
+
+    `enrolled` tells whether Svea has home care already; the demo begins before the request for it is written.
+    """
 
     today: int
     seed: int
     roster: Roster
+    enrolled: bool = True
 
     def day(self, year: int, month: int, day: int) -> int:
         """The ordinal of a scripted date, moved with today."""
@@ -128,20 +132,20 @@ def cast() -> dict[str, Resident]:
     return by_id
 
 
-def stories(seed: int, size: int, *, today: date = TODAY) -> Iterator[Any]:
-    """Every resource of the story people; each Patient before what belongs to it."""
-    for resource in _stories(seed, size, today):
+def stories(seed: int, size: int, *, today: date = TODAY, enrolled: bool = True) -> Iterator[Any]:
+    """Every resource of the story people; each Patient before what belongs to it. `enrolled` as in `Stage`."""
+    for resource in _stories(seed, size, today, enrolled):
         if isinstance(resource, Patient):
             resource.meta.tag = [STORY_TAG]
         yield resource
 
 
-def _stories(seed: int, size: int, today: date) -> Iterator[Any]:
+def _stories(seed: int, size: int, today: date, enrolled: bool) -> Iterator[Any]:
     from .greta import greta
     from .law import law
     from .svea import svea
 
-    stage = Stage(today.toordinal(), seed, roster(seed, size))
+    stage = Stage(today.toordinal(), seed, roster(seed, size), enrolled)
     people_ = cast()
     yield from svea(stage, people_)
     yield from greta(stage, people_)

@@ -32,7 +32,9 @@ def autumn(
     """22 October to 24 November 2026, and the times booked after that."""
     _stay(chart, stage, who, problems)
     _november(chart, stage, who, centre, problems)
-    _municipality(chart, stage)
+    _plan(chart, stage)
+    if stage.enrolled:
+        _municipality(chart, stage)
 
 
 def labs(
@@ -234,8 +236,8 @@ def _november(
     )  # fmt: skip
 
 
-def _municipality(chart: Chart, stage: Stage) -> None:
-    """The plan of 28 October, consent, enrolment and the first home visit to come."""
+def _plan(chart: Chart, stage: Stage) -> None:
+    """The plan of 28 October, and the consent given then."""
     ward = named("Medicinavdelning 3 SÄS")
     care_plan(
         chart, ward, "Samordnad individuell plan (SIP)", stage.day(2026, 10, 28), staff_member("johanna-lindqvist"),
@@ -245,7 +247,7 @@ def _municipality(chart: Chart, stage: Stage) -> None:
          ("Lars", "Handlar en gång i veckan, nås per telefon.")],
         [], kind="sip", text="Samordnad individuell plan", id="svea-andersson-sip",
     )  # fmt: skip
-    unit, amira = named("Hemsjukvård Centrum, Borås"), staff_member("amira-haddad")
+    unit = named("Hemsjukvård Centrum, Borås")
     consent(
         chart,
         unit,
@@ -254,6 +256,11 @@ def _municipality(chart: Chart, stage: Stage) -> None:
         stage.day(2026, 10, 28),
         id="svea-andersson-samtycke",
     )
+
+
+def _municipality(chart: Chart, stage: Stage) -> None:
+    """Enrolment, and the first home visit to come: how it is after act one."""
+    unit, amira = named("Hemsjukvård Centrum, Borås"), staff_member("amira-haddad")
     begun = stage.day(2026, 11, 20)
     enrolment(
         chart, unit, "hemsjukvard", "Hemsjukvård", begun, amira, id="svea-andersson-hemsjukvard"

@@ -15,6 +15,7 @@ from sammanhang.kernel.errors import Conflict, Invalid, NotFound, PreconditionFa
 from sammanhang.store.database import Connection, Scope
 from sammanhang.store.search.run import run
 from sammanhang.store.write import commit_on, refusal
+from sammanhang.work.orders import taker_of
 
 from . import gate, protected, write
 from .definitions import expander
@@ -74,11 +75,20 @@ async def commit_in_line(fr: FhirRequest, here: Line, changes: list[write.Change
 async def create_unless(fr: FhirRequest, type_name: str, resource: Any, condition: str) -> Answer:
     """POST Type with If-None-Exist: 201 when nothing matches, 200 for one, 412 for several."""
     search = await searching(fr, type_name, condition)
-    change = await write.prepare(fr, resource, write.new_id(), 0, "create")
-    async with line(fr, [(type_name, condition)]) as here:
-        found = await search()
-        if not found:
-            await commit_in_line(fr, here, [change])
+    taker = taker_of(fr.actor, resource)
+    if taker is not None:
+        gate.may_take(fr, type_name, "c")
+        async with line(fr, [(type_name, condition)]):
+            found = await search()
+            if not found:
+                id = await taker.create(fr.services.doors, fr.actor, resource, "", fr.id)
+                return await write.as_taken(fr, type_name, id, 201)
+    else:
+        change = await write.prepare(fr, resource, write.new_id(), 0, "create")
+        async with line(fr, [(type_name, condition)]) as here:
+            found = await search()
+            if not found:
+                await commit_in_line(fr, here, [change])
     if not found:
         return write.answer(fr, change, 201, location=True)
     if len(found) > 1:
@@ -159,6 +169,7 @@ async def update_where(fr: FhirRequest, type_name: str) -> Answer:
         return await write.put(fr, type_name, resource.id, resource)
     if fr.header(b"if-match"):
         raise PreconditionFailed("There is no such version.", "Den versionen finns inte.")
+    write.alone(fr, resource)
     change = await write.prepare(fr, resource, write.new_id(), 0, "create")
     async with line(fr, [(type_name, fr.query)]) as here:
         if await search():

@@ -242,6 +242,7 @@ async def _change(fr: FhirRequest, item: Item, moved: dict[str, str]) -> write.C
         return await write.patched(one, found, await one.body(), one.content_type())
     body = await _resolved(fr, item, moved)
     resource = write.given(fr, body, item.type)
+    write.alone(fr, resource)
     if item.method == "POST":
         return await write.prepare(fr, resource, item.new_id or write.new_id(), 0, "create")
     if item.found is not None and resource.id not in (None, item.found):

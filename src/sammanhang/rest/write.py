@@ -11,7 +11,7 @@ from typing import Any
 from uuid_utils import uuid7
 
 from sammanhang.access.audit import Entry, WriteTrace
-from sammanhang.fhir.decode import decode, encode, index, raw
+from sammanhang.fhir.decode import decode, encode, index, raw, trusted
 from sammanhang.kernel.content import content
 from sammanhang.kernel.errors import (
     Conflict,
@@ -25,8 +25,9 @@ from sammanhang.store.database import EVERYTHING
 from sammanhang.store.rows import Row, row_of, tombstone
 from sammanhang.store.types import COMMON
 from sammanhang.store.write import commit
+from sammanhang.work.orders import OnItsOwn, taker_of
 
-from . import gate
+from . import gate, subscriptions
 from .outcome import outcome
 from .patch import apply
 from .request import PATCH_TYPES, Answer, FhirRequest, version_wanted, versioned
@@ -73,6 +74,8 @@ async def prepare(
 ) -> Change:
     """A row for a checked resource, once the door has said it may be written."""
     name = type(resource).__name__
+    if name == "Subscription":
+        await subscriptions.ask(fr, resource, id, expected)
     days_after = content("rules/care_relation")["days_after_visit"]
 
     def made() -> Row:
@@ -157,6 +160,11 @@ async def create(fr: FhirRequest, type_name: str) -> Answer:
     body = await fr.body()
     resource = given(fr, body, type_name)
     condition = fr.header(b"if-none-exist")
+    taker = taker_of(fr.actor, resource)
+    if taker is not None and not condition:
+        gate.may_take(fr, type_name, "c")
+        id = await taker.create(fr.services.doors, fr.actor, resource, "", fr.id)
+        return await as_taken(fr, type_name, id, 201)
     if condition:
         from .conditional import create_unless
 
@@ -183,6 +191,9 @@ async def update(fr: FhirRequest, type_name: str, id: str) -> Answer:
 async def put(fr: FhirRequest, type_name: str, id: str, resource: Any) -> Answer:
     """Makes `resource` the current version, again and again while others get between."""
     wanted = version_wanted(fr)
+    taken = await take(fr, type_name, id, resource, wanted)
+    if taken is not None:
+        return taken
     if resource.id is None or resource.id != id:
         raise Invalid(
             f"The id in the body must be '{id}', as in the URL.",
@@ -205,6 +216,40 @@ async def put(fr: FhirRequest, type_name: str, id: str, resource: Any) -> Answer
     raise Conflict(
         "Too many change it at once; try again.", "För många ändrar samtidigt; försök igen."
     )
+
+
+async def take(
+    fr: FhirRequest, type_name: str, id: str, resource: Any, wanted: int | None
+) -> Answer | None:
+    """Hands an order to the capability it belongs to (`work.orders`); None for what is stored as it is."""
+    taker = taker_of(fr.actor, resource)
+    if taker is None:
+        return None
+    doors = fr.services.doors
+    found = await current(fr, type_name, id)
+    if found is None:
+        gate.may_take(fr, type_name, "c")
+        await taker.create(doors, fr.actor, resource, id, fr.id)
+        return await as_taken(fr, type_name, id, 201)
+    if wanted is not None and wanted != found.version:
+        raise PreconditionFailed("Another version is current.", "En annan version gäller.")
+    gate.may_take(fr, type_name, "u")
+    gate.may_change(fr, found.body or b"", type_name, id)
+    before = trusted(found.body or b"", type_name)
+    await taker.change(doors, fr.actor, before, resource, fr.id)
+    return await as_taken(fr, type_name, id, 200)
+
+
+async def as_taken(fr: FhirRequest, type_name: str, id: str, status: int) -> Answer:
+    """The answer to an order that was taken: what it has become."""
+    found = await current(fr, type_name, id)
+    if found is None:
+        raise gate.absent(type_name, id)
+    made = versioned(found.body, found.version, found.updated, status)
+    if status == 201:
+        where = f"{fr.base}/{type_name}/{id}/_history/{found.version}"
+        made.headers.append((b"location", where.encode()))
+    return made
 
 
 async def revise(
@@ -236,6 +281,7 @@ async def revise(
     if fr.header(b"if-none-match") == "*":
         raise PreconditionFailed("The resource is there already.", "Resursen finns redan.")
     gate.may_change(fr, found.body or b"", type_name, id)
+    gate.keep_tags(fr, found.body or b"", resource)
     return await prepare(fr, resource, id, found.version, "update"), True
 
 
@@ -277,10 +323,12 @@ async def delete(fr: FhirRequest, type_name: str, id: str) -> Answer:
 
 async def erase(fr: FhirRequest, found: store.Version) -> Change:
     """The change that deletes a version. The history keeps it: nothing in care is ever erased."""
-    from sammanhang.fhir.decode import trusted
-
     gate.may_change(fr, found.body or b"", found.type, found.id, "d")
+    if found.type == "Subscription":
+        await subscriptions.may_change(fr, found.id)
     resource = trusted(found.body or b"", found.type)
+    if taker_of(fr.actor, resource) is not None:
+        raise OnItsOwn(f"{found.type}/{found.id}")
     patients = [found.id] if found.type == "Patient" else _patients(resource, fr.base)
     await gate.may_write(fr, resource, patients)
     return Change(tombstone(found.type, found.id, found.version, moment()), "delete", patients)
@@ -302,7 +350,11 @@ async def patch(fr: FhirRequest, type_name: str, id: str) -> Answer:
                 raise await store.missing(connection, type_name, id)
         if wanted is not None and wanted != found.version:
             raise PreconditionFailed("Another version is current.", "En annan version gäller.")
-        change = await patched(fr, found, body, fr.content_type())
+        resource = patched_resource(fr, found, body, fr.content_type())
+        taken = await take(fr, type_name, id, resource, wanted)
+        if taken is not None:
+            return taken
+        change = await prepare(fr, resource, found.id, found.version, "patch")
         try:
             await commit(fr.services.database, [change.row], trace(fr, [change]))
         except (PreconditionFailed, NotFound):
@@ -317,7 +369,20 @@ async def patch(fr: FhirRequest, type_name: str, id: str) -> Answer:
 
 
 async def patched(fr: FhirRequest, found: store.Version, body: bytes, kind: str) -> Change:
-    """The change a patch makes of a version; the result must be a valid resource."""
+    """The change a patch makes of a version. Raises `OnItsOwn` for an order with consequences of its own."""
+    resource = patched_resource(fr, found, body, kind)
+    alone(fr, resource)
+    return await prepare(fr, resource, found.id, found.version, "patch")
+
+
+def alone(fr: FhirRequest, resource: Any) -> None:
+    """Raises `OnItsOwn` for an order that cannot be part of a transaction."""
+    if taker_of(fr.actor, resource) is not None:
+        raise OnItsOwn(type(resource).__name__)
+
+
+def patched_resource(fr: FhirRequest, found: store.Version, body: bytes, kind: str) -> Any:
+    """What a patch makes of a version; it must be a valid resource."""
     gate.may_change(fr, found.body or b"", found.type, found.id)
     document = apply(raw(found.body or b"{}"), body, kind)
     if document.get("resourceType") != found.type or document.get("id") != found.id:
@@ -327,5 +392,4 @@ async def patched(fr: FhirRequest, found: store.Version, body: bytes, kind: str)
     import msgspec
 
     after = msgspec.json.Encoder(decimal_format="number").encode(document)
-    resource = given(fr, after, found.type)
-    return await prepare(fr, resource, found.id, found.version, "patch")
+    return given(fr, after, found.type)

@@ -309,12 +309,13 @@ def _patient_first(row: tuple[Any, ...]) -> bool:
 
 
 _URLS = {
-    kind: slot(f"{kind}.url", "uri") for kind in ("StructureDefinition", "ValueSet", "CodeSystem")
+    kind: slot(f"{kind}.url", "uri")
+    for kind in ("StructureDefinition", "ValueSet", "CodeSystem", "Questionnaire")
 }
 
 
 async def definitions(connection: Connection, urls: list[str]) -> list[bytes]:
-    """Profiles, value sets and code systems loaded into the record, by their canonical URLs."""
+    """Profiles, value sets, code systems and forms loaded into the record, by their canonical URLs."""
     tokens = ",".join(str(hash64(u) ^ s) for u in urls for s in _URLS.values())
     kinds = ",".join(str(NUMBER[k]) for k in _URLS)
     cursor = await connection.quick.execute(

@@ -152,8 +152,10 @@ async def commit_on(
         for statement, data in batch.statements():
             async with cursor.copy(statement) as copy:
                 await copy.write(data)
-        for row, party in few:
-            await cursor.execute(PUT, (*arguments(row, *party), *NO_BLOCK))
+        if few:  # sent in one go: an answer awaited for each costs as much as the storing
+            await cursor.executemany(
+                PUT, [(*arguments(row, *party), *NO_BLOCK) for row, party in few]
+            )
         for statement, values in also:
             await cursor.execute(statement, values)
         await cursor.execute(INSERT_BLOCK, block)

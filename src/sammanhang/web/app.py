@@ -29,14 +29,20 @@ from sammanhang.rest.app import fhir_app
 from . import errors, routing
 from .assets import static_files
 from .directory import Directory
-from .security import adding, ambiguous, bounded, page_headers, refuse_ambiguous
+from .security import adding, ambiguous, bounded, most_bytes, page_headers, refuse_ambiguous
 
 log = logging.getLogger(__name__)
 # Routes that other packages own; each module has a list `routes`.
 OTHERS = (
-    "sammanhang.access.oidc", "sammanhang.access.identity", "sammanhang.access.lock_pages",
-    "sammanhang.access.backchannel", "sammanhang.access.context_pages", "sammanhang.access.oauth",
-)  # fmt: skip
+    "sammanhang.access.oidc",
+    "sammanhang.access.identity",
+    "sammanhang.access.lock_pages",
+    "sammanhang.access.backchannel",
+    "sammanhang.access.context_pages",
+    "sammanhang.access.oauth",
+)
+# What registers itself when it is imported: orders written over the API (`work.orders`), places of work (`work.places`).
+REGISTERED = ("sammanhang.care.requests.api", "sammanhang.care.requests.places")  # fmt: skip
 
 
 class Application(Starlette):
@@ -69,7 +75,7 @@ class Application(Starlette):
             await refuse_ambiguous(scope, receive, send)
             return
         await super().__call__(
-            scope, bounded(scope, receive, services.settings.max_form_bytes), send
+            scope, bounded(scope, receive, most_bytes(scope, services.settings)), send
         )
 
 
@@ -129,6 +135,8 @@ def create_app(services: Services | None = None) -> Starlette:
 
 
 def _routes() -> list[BaseRoute]:
+    for name in REGISTERED:
+        import_module(name)
     routes: list[BaseRoute] = [Mount("/static", app=static_files)]
     for name in OTHERS:
         if _there(name):

@@ -21,12 +21,15 @@ HERE = Path(__file__).parent
 FOLDERS = {
     "": HERE / "static",
     "chart": HERE.parent / "care" / "chart" / "static",
+    "assessments": HERE.parent / "care" / "assessments" / "static",
     "consents": HERE.parent / "care" / "consents" / "static",
     "emergency": HERE.parent / "care" / "emergency" / "static",
     "review": HERE.parent / "care" / "review" / "static",
     "worklist": HERE.parent / "care" / "worklist" / "static",
     "apps": HERE.parent / "care" / "apps" / "static",
+    "requests": HERE.parent / "care" / "requests" / "static",
     "portal": HERE.parent / "portal" / "static",
+    "forms": HERE.parent / "forms" / "static",
 }
 _SMALLER = {".css", ".js", ".svg", ".txt", ".json"}
 mimetypes.add_type("font/woff2", ".woff2")

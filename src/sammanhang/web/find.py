@@ -18,14 +18,20 @@ from .recent import opened_lately
 from .rendering import PLACES, render
 from .routing import Visit, page
 
+# What can be written about a patient, from the chart and from the command bar: what, where, the key.
+WRITE = (
+    (N_("Ny vårdbegäran"), "/requests/new", "v"), (N_("Ny bedömning"), "/assessments", "b"),
+)  # fmt: skip
 # Pages of a patient's chart, offered in the command bar while the chart is open.
 CHART = (
+    *((name, end) for name, end, _key in WRITE),
     (N_("Översikt"), ""), (N_("Tidslinje"), "/timeline"), (N_("Läkemedel"), "/medicines"),
     (N_("Mätvärden"), "/measurements"), (N_("Provsvar"), "/results"), (N_("Dokument"), "/documents"),
     (N_("Vårdkontakter"), "/encounters"), (N_("Hälsoproblem"), "/problems"),
     (N_("Nödöppning"), "/emergency"),
 )  # fmt: skip
 ACTIONS = (
+    (N_("Vårdbegäran"), "/requests"),
     (N_("Frånvaro"), "/work/absence"),
     (N_("Inget på drift"), "/operations/adrift"),
     (N_("Begäran om att häva spärr"), "/lifts"),

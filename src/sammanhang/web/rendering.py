@@ -22,13 +22,16 @@ HERE = Path(__file__).parent
 TEMPLATES = {
     "web": HERE / "templates",
     "chart": HERE.parent / "care" / "chart" / "templates",
+    "assessments": HERE.parent / "care" / "assessments" / "templates",
     "consents": HERE.parent / "care" / "consents" / "templates",
     "emergency": HERE.parent / "care" / "emergency" / "templates",
     "rules": HERE.parent / "care" / "rules" / "templates",
     "review": HERE.parent / "care" / "review" / "templates",
     "worklist": HERE.parent / "care" / "worklist" / "templates",
     "apps": HERE.parent / "care" / "apps" / "templates",
+    "requests": HERE.parent / "care" / "requests" / "templates",
     "portal": HERE.parent / "portal" / "templates",
+    "forms": HERE.parent / "forms" / "templates",
 }
 THEMES = ("auto", "light", "dark")
 
@@ -45,6 +48,7 @@ class Place:
 PLACES = (
     Place(N_("Start"), "/", "s"),
     Place(N_("Arbete"), "/work", "a"),
+    Place(N_("Vårdbegäran"), "/requests", "v"),
     Place(N_("Patienter"), "/patients", "p"),
 )
 REVIEW = Place(N_("Loggranskning"), "/review", "")

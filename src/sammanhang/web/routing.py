@@ -28,6 +28,7 @@ from importlib import import_module
 from typing import Any, Literal
 from urllib.parse import quote
 
+from starlette.datastructures import UploadFile
 from starlette.requests import Request
 from starlette.responses import RedirectResponse, Response
 from starlette.routing import Route
@@ -51,7 +52,9 @@ SLICES = (
     "sammanhang.web.find",
     "sammanhang.web.kept",
     "sammanhang.web.preflight",
+    "sammanhang.forms.pages",
     "sammanhang.care.chart.pages",
+    "sammanhang.care.assessments.pages",
     "sammanhang.care.consents.pages",
     "sammanhang.care.emergency.pages",
     "sammanhang.care.rules.pages",
@@ -66,22 +69,31 @@ SLICES = (
     "sammanhang.care.apps.consent",
     "sammanhang.care.apps.pages",
     "sammanhang.care.apps.admin",
+    "sammanhang.care.requests.compose_pages",
+    "sammanhang.care.requests.pages",
     "sammanhang.portal.pages",
+    "sammanhang.portal.requests",
     "sammanhang.portal.log",
     "sammanhang.portal.rights",
     "sammanhang.portal.apps",
 )
 
 
+MOST_FIELDS = 200
+"""Fields a form may have unless its page says otherwise."""
+
+
 @dataclass(frozen=True, slots=True)
 class Rule:
-    """One page: its path, methods, access rule and handler. `quiet` for what a page that is open asks for by itself:
-    it does not count as activity, and the session locks all the same."""
+    """One page: its path, methods, access rule and handler; how many fields and files its form may have. `quiet` for
+    what a page that is open asks for by itself: it does not count as activity, and the session locks all the same."""
 
     path: str
     methods: tuple[str, ...]
     access: Access
     handler: Handler
+    most_fields: int = MOST_FIELDS
+    files: int = 0
     quiet: bool = False
 
     @property
@@ -104,6 +116,7 @@ class Visit:
     form      what was posted, after the CSRF check
     fields    the same with every value of a repeated name, in order
     kept      id of the kept form that is sent by this; empty for none
+    files     files that came with it, on a page that takes them: name of the field and the upload
     """
 
     request: Request
@@ -114,6 +127,7 @@ class Visit:
     form: dict[str, str] = field(default_factory=dict)
     fields: tuple[tuple[str, str], ...] = ()
     kept: str = ""
+    files: tuple[tuple[str, UploadFile], ...] = ()
 
     @property
     def actor(self) -> Actor:
@@ -144,14 +158,23 @@ class Visit:
 
 
 def page(
-    path: str, *, access: Access, methods: tuple[str, ...] = ("GET",), quiet: bool = False
+    path: str,
+    *,
+    access: Access,
+    methods: tuple[str, ...] = ("GET",),
+    most_fields: int = MOST_FIELDS,
+    files: int = 0,
+    quiet: bool = False,
 ) -> Callable[[Handler], Handler]:
-    """Registers a page with its access rule. Raises ValueError for a rule that does not exist."""
+    """Registers a page with its access rule. Raises ValueError for a rule that does not exist.
+
+    `most_fields` is for pages with long forms, `files` how many files may come with one (`Visit.files`).
+    """
     if access not in ACCESS:
         raise ValueError(f"{path}: there is no access rule {access!r}")
 
     def register(handler: Handler) -> Handler:
-        REGISTRY.append(Rule(path, methods, access, handler, quiet))
+        REGISTRY.append(Rule(path, methods, access, handler, most_fields, files, quiet))
         return handler
 
     return register
@@ -252,7 +275,8 @@ def _locked(visit: Visit, next: str) -> Response:
 
 async def _take_form(rule: Rule, visit: Visit) -> Response | None:
     """Reads the form and checks its token. A response when the form had to be kept instead of taken."""
-    form = await visit.request.form(max_files=0, max_fields=200)
+    form = await visit.request.form(max_files=rule.files, max_fields=rule.most_fields)
+    visit.files = tuple((n, v) for n, v in form.multi_items() if isinstance(v, UploadFile))
     sent = tuple((name, v) for name, v in form.multi_items() if isinstance(v, str))
     kept = form.get("kept")
     visit.fields = tuple((name, v) for name, v in sent if name not in ("csrf", "kept"))

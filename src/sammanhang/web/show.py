@@ -132,6 +132,16 @@ def _span(days: int) -> tuple[int, str]:
     return days // 365, ngettext("%(n)s år", "%(n)s år", days // 365)
 
 
+def length(seconds: float) -> str:
+    """How long something lasts, for a glance: `40 min`, `5 tim`, `3 dagar`."""
+    if seconds < 3600:
+        return _("%(n)s min") % {"n": int(seconds // 60)}
+    if seconds < 48 * 3600:
+        return _("%(n)s tim") % {"n": int(seconds // 3600)}
+    days = int(seconds // 86400)
+    return ngettext("%(n)s dag", "%(n)s dagar", days) % {"n": days}
+
+
 def number(value: Decimal | int | float | str | None) -> str:
     """`1 234,5`: decimal comma (point in English), narrow spaces, digits as they were measured."""
     if value is None:
@@ -179,6 +189,11 @@ def _date(value: str | datetime | date) -> date:
     return value
 
 
+def capitalize_first(text: str) -> str:
+    """`Tisdag 24 november`: a sentence begins with a capital."""
+    return text[:1].upper() + text[1:]
+
+
 def until(value: str | datetime) -> str:
     """When something ends: the time alone when that is today."""
     at = local(value)
@@ -194,5 +209,5 @@ def cell(value: object) -> object:
 FILTERS = {
     "day": day, "time": time, "when": when, "until": until, "weekday": weekday, "short_weekday": short_weekday,
     "long_day": long_day, "plain_day": plain_day, "week": week, "ago": ago, "number": number,
-    "age": age,
+    "age": age, "capitalize_first": capitalize_first,
 }  # fmt: skip

@@ -13,7 +13,7 @@ from typing import Any
 
 from sammanhang.access.actor import Actor
 from sammanhang.access.door import Doors, Record, Stored
-from sammanhang.access.staff import held_with, name_of
+from sammanhang.access.staff import held_with, resources, shown_name
 from sammanhang.access.writing import Changes
 from sammanhang.access.writing import sent_to as sent_to_of
 from sammanhang.fhir.dates import bounds
@@ -47,12 +47,21 @@ MOST_COLLEAGUES = 300
 
 @dataclass(frozen=True, slots=True)
 class Colleague:
-    """Somebody who works at the unit now: id of the assignment, of the person, and what they are."""
+    """Somebody who works at the unit now: id of the assignment, of the person, their name, and what they are."""
 
     assignment: str
     practitioner: str
+    name: str
     role: str
     role_text: str
+
+    @property
+    def reference(self) -> Reference:
+        """The colleague as resources name them."""
+        return Reference(
+            reference=f"PractitionerRole/{self.assignment}",
+            display=f"{self.name}, {self.role_text.lower()}",
+        )
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,8 +76,9 @@ class Open:
 def myself(actor: Actor) -> Reference:
     """The person as resources name them: their assignment, with name and role."""
     a = actor.assignment
-    if a is None:
-        return Reference(display=actor.name or actor.id)
+    if a is None or not a.id:  # another system, in the name of a unit
+        who = [actor.name or actor.id, a.unit_name if a is not None else ""]
+        return Reference(display=", ".join(filter(None, who)))
     return Reference(
         reference=f"PractitionerRole/{a.id}", display=f"{actor.name}, {a.role_text.lower()}"
     )
@@ -127,15 +137,16 @@ async def hand_over(
     doors: Doors, actor: Actor, id: str, to: str, note: str = "", *, request: str | None = None
 ) -> None:
     """To a colleague's assignment at the unit, or to a function there (`function:rehab`). Raises `NoSuchColleague`."""
-    target = await _colleague(doors, actor, to) if not to.startswith("function:") else None
+    target = await colleague(doors, _unit(actor), to) if not to.startswith("function:") else None
     function = to.removeprefix("function:") if target is None else ""
     if target is None and function not in content("routing/functions")["functions"]:
         raise NoSuchColleague
+    units = await units_of(doors.database)
 
     def change(t: Open, now: datetime) -> bool:
         if target is None:
-            owner = t.task.owner
-            tasks.set_owner(t.task, tasks.owner_of(t.task), owner.display or "", function)
+            unit = tasks.owner_of(t.task)
+            tasks.set_owner(t.task, unit, units.name(unit), function)
         else:
             tasks.set_taken_by(t.task, target)
         if note:
@@ -154,13 +165,14 @@ async def delegate(
     """
     if not what.strip():
         raise ReasonMissing
-    target = await _colleague(doors, actor, to)
+    target = await colleague(doors, _unit(actor), to)
     units = await units_of(doors.database)
 
     def change(t: Open, now: datetime) -> bool:
         part_of = Reference(reference=f"Task/{t.stored.id}")
         unit = units.get(tasks.owner_of(t.task))
-        assert unit is not None and t.task.focus is not None
+        assert unit is not None  # the door has seen to it: the task is the actor's unit's
+        focus = t.task.focus or part_of
         priority = priority_of(t.task)
         until = deadline("otherwise", priority, now, unit.calendar)
         whole = tasks.deadline_of(t.task)
@@ -168,7 +180,7 @@ async def delegate(
             until = Deadline(whole, until.steps)
         child = tasks.new_task(
             "otherwise", patient=t.record.patient_id, owner=unit.id, owner_name=unit.name,
-            function=tasks.function_of(t.task), focus=t.task.focus, deadline=until, priority=priority,
+            function=tasks.function_of(t.task), focus=focus, deadline=until, priority=priority,
             requester=myself(actor), at=now, description=what.strip(),
         )  # fmt: skip
         child.partOf = [part_of]
@@ -237,14 +249,28 @@ async def reopen(doors: Doors, actor: Actor, id: str, *, request: str | None = N
 
 
 async def colleagues(doors: Doors, unit: str) -> list[Colleague]:
-    """Who works at a unit now."""
+    """Who works at a unit now, by name."""
     token = self_hash("Organization", unit) ^ _AT_UNIT
     held = await held_with(doors.database, [token], MOST_COLLEAGUES)
-    return [
-        Colleague(h.assignment.id, h.practitioner, h.assignment.role, h.assignment.role_text)
+    held = [h for h in held if h.assignment.unit == unit]
+    people = await resources(doors.database, "Practitioner", {h.practitioner for h in held})
+    found = [
+        Colleague(
+            h.assignment.id, h.practitioner, shown_name(people[h.practitioner]), h.assignment.role,
+            h.assignment.role_text,
+        )
         for h in held
-        if h.assignment.unit == unit
-    ]
+        if h.practitioner in people and people[h.practitioner].active is not False
+    ]  # fmt: skip
+    return sorted(found, key=lambda c: (c.name, c.role))
+
+
+async def colleague(doors: Doors, unit: str, assignment: str) -> Reference:
+    """Somebody who works at a unit now, as resources name them. Raises `NoSuchColleague`."""
+    found = next((c for c in await colleagues(doors, unit) if c.assignment == assignment), None)
+    if found is None:
+        raise NoSuchColleague
+    return found.reference
 
 
 def in_functions(role: str) -> list[str]:
@@ -292,14 +318,5 @@ async def _do(
                 raise ChangedMeanwhile from None
 
 
-async def _colleague(doors: Doors, actor: Actor, assignment: str) -> Reference:
-    """A colleague at the actor's unit, as resources name them."""
-    unit = actor.assignment.unit if actor.assignment is not None else ""
-    found = next((c for c in await colleagues(doors, unit) if c.assignment == assignment), None)
-    if found is None:
-        raise NoSuchColleague
-    name = await name_of(doors.database, f"Practitioner/{found.practitioner}")
-    return Reference(
-        reference=f"PractitionerRole/{assignment}",
-        display=f"{name or ''}, {found.role_text.lower()}",
-    )
+def _unit(actor: Actor) -> str:
+    return actor.assignment.unit if actor.assignment is not None else ""

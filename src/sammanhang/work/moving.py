@@ -5,6 +5,7 @@ Each task is moved once: what has been moved is no longer found. Killed half-way
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from datetime import datetime
@@ -19,7 +20,14 @@ from sammanhang.access.writing import Changes, sent_to
 from sammanhang.fhir.decode import trusted
 from sammanhang.fhir.r4 import Reference
 from sammanhang.kernel import clock
-from sammanhang.kernel.errors import Invalid, PreconditionFailed, Refused
+from sammanhang.kernel.errors import (
+    Invalid,
+    NotFound,
+    PreconditionFailed,
+    Refused,
+    SammanhangError,
+    Unavailable,
+)
 from sammanhang.store.database import EVERYTHING
 from sammanhang.store.types import NUMBER
 
@@ -30,6 +38,7 @@ from .sql import SQL
 from .units import Unit, units_of
 
 BATCH = 200
+log = logging.getLogger("sammanhang.work")
 MOVER = Actor("system", "system:moving", "Sammanhang", everything=True)
 
 
@@ -127,7 +136,7 @@ async def move_for_absences(doors: Doors, now: datetime | None = None) -> int:
         begun = await cursor.fetchall()
     moved = 0
     for id, assignment, substitute in begun:
-        to = await _assignment(doors, substitute) if substitute else None
+        to = await _substitute(doors, substitute, now) if substitute else None
 
         def change(task: Any, to: Reference | None = to) -> str:
             tasks.set_taken_by(task, to)
@@ -177,29 +186,46 @@ async def _move_all(
     doors: Doors, query: str, key: str, change: Callable[[Any], str], now: datetime,
     owner: tuple[str, str] | None = None,
 ) -> int:  # fmt: skip
-    """Every task a query finds for a key, one transaction each patient's task; who changes one first keeps it,
-    and it is found again."""
+    """Every task a query finds for a key, one transaction each; who changes one first keeps it, and it is found again.
+
+    One that cannot be moved is left where it is, holds up no other, and is logged: `adrift` shows it.
+    """
     moved = 0
+    left: set[str] = set()
     while True:
         async with doors.database.reading(EVERYTHING) as connection:
-            rows = await connection.fetch(SQL[query], (NUMBER["Task"], key, BATCH))
+            rows = await connection.fetch(SQL[query], (NUMBER["Task"], key, sorted(left), BATCH))
         if not rows:
             return moved
         for id, version, updated, provider, unit, body, patient in rows:
-            task = trusted(body, "Task")
-            why = change(task)
-            tasks.set_act(task, "move", Reference(display="Sammanhang"), now, why)
             changes = Changes.by_system(doors, MOVER, patient or "", owner or ("", ""))
             stored = Stored("Task", id, version, updated, provider, unit, body)
-            if owner is not None:
-                changes.move(stored, task, owner, sent_to(task))
-            else:
-                changes.update(stored, task)
             try:
+                task = trusted(body, "Task")
+                why = change(task)
+                tasks.set_act(task, "move", Reference(display="Sammanhang"), now, why)
+                if owner is not None:
+                    changes.move(stored, task, owner, sent_to(task))
+                else:
+                    changes.update(stored, task)
                 await changes.commit("task-move")
                 moved += 1
-            except PreconditionFailed:
+            except (PreconditionFailed, NotFound):  # somebody was quicker: it is looked for again
                 continue
+            except Unavailable:
+                raise
+            except (SammanhangError, ValueError) as e:
+                log.error("Task/%s cannot be moved: %s", id, e)
+                left.add(id)
+
+
+async def _substitute(doors: Doors, id: str, now: datetime) -> Reference | None:
+    """Who stands in; None when they have left, or are away themselves: work is not given to who is not there."""
+    async with doors.database.writing() as connection:
+        cursor = await connection.execute(SQL["away"], (id, now, now))
+        if await cursor.fetchone() is not None:
+            return None
+    return await _assignment(doors, id)
 
 
 async def _assignment(doors: Doors, id: str) -> Reference | None:

@@ -4,11 +4,12 @@ SELECT body FROM store.other WHERE type = %s;
 -- patient_of_task: the patient whose record holds a task, and whose work it is
 SELECT p.id, t.owner FROM work.task t JOIN store.patient p ON p.self = t.patient WHERE t.self = %s AND t.id = %s;
 
--- due: tasks whose next step up has come, locked for whoever takes them; another job's are left to it
+-- due: tasks whose next step up has come, but for some, locked for whoever takes them; another job's are left to it
 SELECT r.id, r.version, r.updated, r.provider, r.unit, r.body, p.id
   FROM work.task t JOIN store.other r ON r.self = t.self AND r.type = %s
   LEFT JOIN store.patient p ON p.self = t.patient
- WHERE t.open AND t.next_at <= %s ORDER BY t.next_at LIMIT %s FOR UPDATE OF r SKIP LOCKED;
+ WHERE t.open AND t.next_at <= %s AND t.id <> ALL(%s::text[]) ORDER BY t.next_at LIMIT %s
+   FOR UPDATE OF r SKIP LOCKED;
 
 -- worklist: open tasks of a unit, oldest deadline first
 SELECT t.self, t.id, t.patient, t.kind, t.state, t.priority, t.deadline, t.level, t.function, t.taken_by, t.focus,
@@ -60,6 +61,9 @@ UPDATE work.absence SET ended = now() WHERE id::text = %s AND assignment = %s AN
 SELECT id, assignment, substitute FROM work.absence
  WHERE moved IS NULL AND ended IS NULL AND begins <= %s ORDER BY begins;
 
+-- away: whether somebody is away at a moment
+SELECT FROM work.absence WHERE assignment = %s AND ended IS NULL AND begins <= %s AND ends > %s LIMIT 1;
+
 -- absence_moved: their work has been moved
 UPDATE work.absence SET moved = %s WHERE id = %s;
 
@@ -70,22 +74,23 @@ SELECT id, assignment, begins, ends, substitute FROM work.absence
 -- taken_tasks: what somebody has taken, for moving
 SELECT r.id, r.version, r.updated, r.provider, r.unit, r.body, p.id
   FROM store.other r JOIN work.task t ON t.self = r.self LEFT JOIN store.patient p ON p.self = t.patient
- WHERE r.type = %s AND t.open AND t.taken_by = %s ORDER BY t.self LIMIT %s;
+ WHERE r.type = %s AND t.open AND t.taken_by = %s AND t.id <> ALL(%s::text[]) ORDER BY t.self LIMIT %s;
 
 -- owned_tasks: what a unit answers for, for moving
 SELECT r.id, r.version, r.updated, r.provider, r.unit, r.body, p.id
   FROM store.other r JOIN work.task t ON t.self = r.self LEFT JOIN store.patient p ON p.self = t.patient
- WHERE r.type = %s AND t.open AND t.owner = %s ORDER BY t.self LIMIT %s;
+ WHERE r.type = %s AND t.open AND t.owner = %s AND t.id <> ALL(%s::text[]) ORDER BY t.self LIMIT %s;
 
 -- with_open_work: which of these units have open tasks
 SELECT DISTINCT owner FROM work.task WHERE open AND owner = ANY(%s::text[]);
 
 -- adrift: open tasks nobody can be counted on for. no-owner: the unit is not there, is closed, or has nobody in the
 -- function; no-deadline: nothing would remind of it; top: overdue beyond the last step up; waiting: it rests on an
--- answer that nobody has been asked for; taker-gone: who took it no longer works there
-WITH unit AS (
+-- answer that nobody has been asked for; taker-gone: who took it no longer works there. A task of another system may
+-- come without a way up: overdue, it has no step left either
+WITH unit AS MATERIALIZED (  -- all of them: they are some thousand, and to ask the tasks for theirs costs more
     SELECT r.id, convert_from(r.body, 'UTF8')::jsonb ->> 'active' IS DISTINCT FROM 'false' AS active
-      FROM store.other r WHERE r.type = %(organization)s AND r.id IN (SELECT DISTINCT owner FROM work.task WHERE open)
+      FROM store.other r WHERE r.type = %(organization)s
 ), held AS (
     SELECT r.id, substr(b #>> '{organization,reference}', 14) AS unit,
            jsonb_path_query_array(b, '$.code[*].coding[*] ? (@.system == "http://sammanhang.se/fhir/CodeSystem/role").code') AS roles
@@ -109,7 +114,7 @@ SELECT t.id, t.patient IS NOT NULL, t.owner, t.function, t.kind, t.state, t.prio
     WHEN t.function = '' OR s.unit IS NULL THEN 'no-owner'
     WHEN t.taken_by <> '' AND h.id IS NULL THEN 'taker-gone'
     WHEN t.deadline IS NULL THEN 'no-deadline'
-    WHEN t.top AND t.deadline < g.before THEN 'top'
+    WHEN t.deadline < g.before AND (t.top OR t.next_at IS NULL AND t.state <> 'on-hold') THEN 'top'
     WHEN t.next_at < %(now)s - interval '5 minutes' THEN 'not-escalated'
     WHEN t.state = 'on-hold' AND NOT EXISTS (SELECT FROM work.task o WHERE o.focus = t.focus AND o.open AND o.self <> t.self
         AND o.state <> 'on-hold') THEN 'waiting'

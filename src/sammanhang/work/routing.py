@@ -52,10 +52,18 @@ class NowhereToGo(Unavailable):
         )
 
 
-def kinds_from(unit: Unit | None) -> dict[str, Any]:
-    """The kinds of care request that a unit sends, by key."""
+def kinds_from(unit: Unit | None, age: int | None = None) -> dict[str, Any]:
+    """The kinds of care request that a unit sends, by key; for a patient of some age, when it is known."""
     rules = content("routing/requests")["kinds"]
-    return {k: row for k, row in rules.items() if unit is not None and unit.kind in row["from"]}
+    return {
+        k: row
+        for k, row in rules.items()
+        if unit is not None and unit.kind in row["from"] and _of_age(row.get("ages"), age)
+    }
+
+
+def _of_age(ages: list[int] | None, age: int | None) -> bool:
+    return ages is None or age is None or ages[0] <= age <= ages[1]
 
 
 def route(units: Units, kind: str, patient: Any, at: datetime, chosen: str = "") -> Routed:

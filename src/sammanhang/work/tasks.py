@@ -32,6 +32,7 @@ from sammanhang.fhir.r4 import (
 )
 from sammanhang.fhir.r4.task import TaskRestriction
 from sammanhang.kernel.content import content
+from sammanhang.kernel.owner import UNIT
 
 from .deadlines import Deadline, Step
 
@@ -53,9 +54,10 @@ class Act:
     reason: str = ""
 
 
-def instant(at: datetime) -> str:
-    """A time as FHIR writes it, in UTC to the second."""
-    return at.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
+def instant(at: datetime, *, precise: bool = False) -> str:
+    """A time as FHIR writes it, in UTC to the second; `precise` to the millisecond, for what is told in order."""
+    said = at.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%S.%f")
+    return f"{said[:-3] if precise else said[:-7]}Z"
 
 
 def new_task(
@@ -92,7 +94,7 @@ def new_task(
         lastModified=instant(at),
         requester=requester,
         owner=Reference(reference=f"Organization/{owner}", display=owner_name),
-        performerType=[_function(function, named)],
+        performerType=[_function(function, named)] if function else None,
         restriction=TaskRestriction(period=Period(end=instant(deadline.at))),
         extension=_extensions(deadline.steps),
     )
@@ -130,13 +132,18 @@ def function_of(task: Any) -> str:
 
 
 def owner_of(task: Any) -> str:
-    """HSA-id of the accountable unit; empty when it names none."""
-    text = task.owner.reference if task.owner is not None else None
-    return text.removeprefix("Organization/") if text and text.startswith("Organization/") else ""
+    """HSA-id of the accountable unit: the owner, else the unit whose resource it is; empty when there is none."""
+    text = _owner(task)
+    if text.startswith("Organization/"):
+        return text.removeprefix("Organization/")
+    tags = (task.meta.tag if task.meta is not None else None) or ()
+    return next((t.code for t in tags if t.system == UNIT and t.code), "")
 
 
 def taken_by(task: Any) -> Reference | None:
-    """Who took it; None when nobody has."""
+    """Who took it; None when nobody has. Another system's Task may name the person as its owner."""
+    if _owner(task).startswith("PractitionerRole/"):
+        return task.owner  # type: ignore[no-any-return]
     e = _extension(task, TAKEN_BY)
     return e.valueReference if e is not None else None
 
@@ -144,7 +151,7 @@ def taken_by(task: Any) -> Reference | None:
 def level_of(task: Any) -> int:
     """How many steps up have been taken."""
     e = _extension(task, LEVEL)
-    return int(e.valueInteger or 0) if e is not None else 0
+    return max(0, int(e.valueInteger or 0)) if e is not None else 0
 
 
 def steps_of(task: Any) -> tuple[Step, ...]:
@@ -153,11 +160,12 @@ def steps_of(task: Any) -> tuple[Step, ...]:
     for e in task.extension or ():
         if e.url != WAY_UP:
             continue
-        parts = {x.url: x for x in e.extension or ()}
-        if "step" in parts and "at" in parts:
+        parts = {x.url: x for x in reversed(e.extension or ())}  # of two, the first
+        step = parts["step"].valueCode if "step" in parts else None
+        at = parts["at"].valueDateTime if "at" in parts else None
+        if step and at:
             function = parts["function"].valueCode if "function" in parts else ""
-            at = bounds(parts["at"].valueDateTime)[0]
-            found.append(Step(parts["step"].valueCode, function or "", at))
+            found.append(Step(step, function or "", bounds(at)[0]))
     return tuple(found)
 
 
@@ -196,11 +204,15 @@ def set_act(task: Any, verb: str, by: Reference, at: datetime, reason: str = "")
     if reason:
         parts.append(Extension(url="reason", valueString=reason))
     _replace(task, ACT, Extension(url=ACT, extension=parts))
-    task.lastModified = instant(at)
+    # the clock of the system that made it may be ahead of ours, and nothing is modified before it is authored (inv-1)
+    ahead = task.authoredOn is not None and bounds(task.authoredOn)[0] > at
+    task.lastModified = task.authoredOn if ahead else instant(at)
 
 
 def set_taken_by(task: Any, who: Reference | None) -> None:
-    """Who has it; None gives it back to the function."""
+    """Who has it; None gives it back to the function. A person who was the owner no longer is: the unit is."""
+    if _owner(task).startswith("PractitionerRole/"):
+        task.owner = Reference(reference=f"Organization/{owner_of(task)}")
     _replace(task, TAKEN_BY, Extension(url=TAKEN_BY, valueReference=who) if who is not None else None)  # fmt: skip
 
 
@@ -218,7 +230,9 @@ def set_deadline(task: Any, deadline: Deadline) -> None:
 def set_owner(task: Any, unit: str, name: str, function: str) -> None:
     """Another accountable unit or function; nobody there has taken it yet."""
     task.owner = Reference(reference=f"Organization/{unit}", display=name)
-    task.performerType = [_function(function, content("routing/functions"))]
+    task.performerType = (
+        [_function(function, content("routing/functions"))] if function else task.performerType
+    )
     set_taken_by(task, None)
 
 
@@ -226,6 +240,10 @@ def add_note(task: Any, text: str, by: Reference, at: datetime) -> None:
     """A note that stays with the task."""
     note = Annotation(authorString=by.display, time=instant(at), text=text)
     task.note = [*(task.note or ()), note]
+
+
+def _owner(task: Any) -> str:
+    return (task.owner.reference or "") if task.owner is not None else ""
 
 
 def _codings(concept: Any) -> Iterable[Any]:

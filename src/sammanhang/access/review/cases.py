@@ -169,7 +169,6 @@ async def traced(doors: Doors, entry: Entry) -> AsyncIterator[Connection]:
                 await connection.fetch(INSERT_BLOCK, await trace.block(connection))
         except BaseException:
             connection.chain = None  # the chain may have begun in what was undone
-            connection.undone()
             raise
         trace.done(connection)
 

@@ -13,6 +13,7 @@ from sammanhang.access.clients_registration import origin_of
 from sammanhang.access.door import Stored
 from sammanhang.fhir.decode import index
 from sammanhang.kernel.i18n import N_, _, either
+from sammanhang.web.find import WRITE
 from sammanhang.web.parties import names_of
 from sammanhang.web.rendering import render
 from sammanhang.web.routing import Visit, page
@@ -26,6 +27,7 @@ from .encounters import Visit as PatientVisit
 from .encounters import encounters_of
 from .errors import NoSuchDocument
 from .medicines import Medicines, medicines_of
+from .orders import OnTheWay, on_the_way
 from .problems import Problems, problems_of
 from .timeline import KINDS, TYPES, Day, Event, days_of, events_of
 from .values import Series, series_of
@@ -71,6 +73,7 @@ class ChartPage:
     body    what this page shows
     emergency  until when an emergency is in force; `declare` tells that one may be declared
     apps    apps that the role can start with this patient: id and name
+    write   what one may write: name, address and key
     """
 
     title: str
@@ -82,11 +85,12 @@ class ChartPage:
     emergency: datetime | None = None
     declare: bool = False
     apps: tuple[tuple[str, str], ...] = ()
+    write: tuple[tuple[str, str, str], ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
 class Overview:
-    """The overview: problems, medicines, latest events, results out of range and vital signs."""
+    """The overview: care requests under way, problems, medicines, latest events, results out of range and vital signs."""
 
     problems: Problems
     medicines: Medicines
@@ -94,6 +98,7 @@ class Overview:
     results: list[Series]
     vitals: list[Series]
     assessments: list[Series]
+    requests: list[OnTheWay]
 
 
 @dataclass(frozen=True, slots=True)
@@ -136,7 +141,7 @@ async def overview(visit: Visit) -> Response:
     """What matters now on one screen; `?print=1` the same on paper."""
     record = visit.opened
     beside = await queries.beside(record)
-    core = await record.resources("Condition", *MEDICATION, limit=1000)
+    core = await record.resources("Condition", "ServiceRequest", *MEDICATION, limit=1000)
     observations = await record.resources("Observation", limit=200)
     happened = await record.resources(*EVENTS, limit=30)
     names = await names_of(record, [*beside, *core, *observations, *happened])
@@ -148,6 +153,7 @@ async def overview(visit: Visit) -> Response:
         results=[s for s in series if s.kind == "laboratory"],
         vitals=[s for s in series if s.kind == "vital-signs"][:8],
         assessments=[s for s in series if s.kind == "survey"][:6],
+        requests=on_the_way(queries.kinds(core, "ServiceRequest"), record),
     )
     template = "chart/print.html" if visit.asked("print") else "chart/overview.html"
     return await _render(visit, template, "", beside, names, body)
@@ -340,6 +346,7 @@ async def _render(
     shown = ChartPage(
         title, root, banner, tabs, hidden, body, record.facts.danger_until,
         "may-declare" in record.decision.obligations, tuple((a.id, a.name) for a in apps),
+        tuple((_(said), root + end, key) for said, end, key in WRITE) if record.decision.write else (),
     )  # fmt: skip
     response = render(visit, template, shown)
     if apps:  # the form that starts one leads there

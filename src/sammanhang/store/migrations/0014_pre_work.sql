@@ -62,25 +62,29 @@ DECLARE
     named text;
 BEGIN
     IF TG_OP = 'DELETE' THEN
-        DELETE FROM work.task WHERE self = OLD.self RETURNING owner INTO named;
-        PERFORM pg_notify('work', coalesce(named, ''));
+        DELETE FROM work.task WHERE self = OLD.self;
         RETURN NULL;
     END IF;
     b := convert_from(NEW.body, 'UTF8')::jsonb;
     refers := b #>> '{owner,reference}';
     SELECT coalesce(jsonb_agg(e ORDER BY n), '[]') INTO ways
       FROM jsonb_array_elements(coalesce(b -> 'extension', '[]')) WITH ORDINALITY AS x(e, n)
-     WHERE e ->> 'url' = 'http://sammanhang.se/fhir/StructureDefinition/task-way-up';
-    lvl := coalesce((jsonb_path_query_first(b,
-        '$.extension[*] ? (@.url == "http://sammanhang.se/fhir/StructureDefinition/task-level").valueInteger') #>> '{}')::int, 0);
+     WHERE e ->> 'url' = 'http://sammanhang.se/fhir/StructureDefinition/task-way-up'
+       -- as work.tasks reads it: a way up without a step or a time is none
+       AND (jsonb_path_query_first(e, '$.extension[*] ? (@.url == "step")') ? 'valueCode')
+       AND (jsonb_path_query_first(e, '$.extension[*] ? (@.url == "at")') ? 'valueDateTime');
+    lvl := least(greatest(coalesce((jsonb_path_query_first(b,
+        '$.extension[*] ? (@.url == "http://sammanhang.se/fhir/StructureDefinition/task-level").valueInteger') #>> '{}')::int, 0),
+        0), 32767);
     named := CASE WHEN refers LIKE 'Organization/%' THEN substr(refers, 14)
         ELSE coalesce((SELECT p.id FROM store.party p WHERE p.number = NEW.unit), '') END;
     INSERT INTO work.task AS t VALUES (
         NEW.self, NEW.id, NEW.patient, named,
         coalesce(jsonb_path_query_first(b,
             '$.performerType[*].coding[*] ? (@.system == "http://sammanhang.se/fhir/CodeSystem/function").code') #>> '{}', ''),
-        coalesce(CASE WHEN refers LIKE 'PractitionerRole/%' THEN substr(refers, 18) END, substr(jsonb_path_query_first(b,
-            '$.extension[*] ? (@.url == "http://sammanhang.se/fhir/StructureDefinition/task-taken-by").valueReference.reference') #>> '{}', 18), ''),
+        coalesce(CASE WHEN refers LIKE 'PractitionerRole/%' THEN substr(refers, 18) END, substring(jsonb_path_query_first(b,
+            '$.extension[*] ? (@.url == "http://sammanhang.se/fhir/StructureDefinition/task-taken-by").valueReference.reference') #>> '{}'
+            FROM '^PractitionerRole/(.*)$'), ''),
         coalesce(jsonb_path_query_first(b,
             '$.code.coding[*] ? (@.system == "http://sammanhang.se/fhir/CodeSystem/task-kind").code') #>> '{}', ''),
         b ->> 'status',
@@ -98,11 +102,7 @@ BEGIN
         top, next_at, focus, authored, modified) = (excluded.patient, excluded.owner, excluded.function,
         excluded.taken_by, excluded.kind, excluded.state, excluded.open, excluded.priority, excluded.deadline,
         excluded.level, excluded.top, excluded.next_at, excluded.focus, excluded.authored, excluded.modified);
-    IF TG_OP = 'UPDATE' AND OLD.unit IS DISTINCT FROM NEW.unit THEN
-        PERFORM pg_notify('work', coalesce((SELECT p.id FROM store.party p WHERE p.number = OLD.unit), ''));
-    END IF;
-    -- one word a unit and transaction: equal notices are sent once
-    PERFORM pg_notify('work', named);
+    -- No notice to open pages here: transactions with a notice commit one at a time. See work/live.py.
     RETURN NULL;
 END $$;
 ALTER FUNCTION work.project() OWNER TO sammanhang_writer;

@@ -1,0 +1,163 @@
+"""A nurse assesses Svea: the score as she goes, a draft that waits, and a signed result on the chart."""
+
+from __future__ import annotations
+
+import html
+import re
+
+import pytest
+
+SVEA = "/patients/svea-andersson"
+DOWNTON = f"{SVEA}/assessments/downton"
+CODES = "http://sammanhang.se/fhir/CodeSystem/downton"
+FULL = [
+    ("form.tidigare-fall", f"{CODES}|fall-ja"), ("form.lakemedel", f"{CODES}|diuretika"),
+    ("form.lakemedel", f"{CODES}|antihypertensiva"), ("form.sinnen", f"{CODES}|inga-nedsattningar"),
+    ("form.orientering", f"{CODES}|orienterad"), ("form.gang", f"{CODES}|gang-osaker"),
+]  # fmt: skip
+
+
+@pytest.fixture
+def town(own_town):
+    """These tests write, so they have a region of their own."""
+    return own_town
+
+
+@pytest.fixture
+async def amira(as_):
+    """A nurse of home care with Svea in her care."""
+    return await as_("Amira Haddad", "Centrum")
+
+
+def hidden(page) -> list[tuple[str, str]]:
+    """The hidden fields of the form on a page."""
+    form = (
+        page.text[page.text.index('class="as-form"') :]
+        if 'class="as-form"' in page.text
+        else page.text
+    )
+    return [
+        (n, html.unescape(v))
+        for n, v in re.findall(r'<input type="hidden" name="([^"]+)" value="([^"]*)"', form)
+    ]
+
+
+async def send(browser, address, page, fields):
+    """Posts a form with its hidden fields, every name as often as it stands."""
+    from urllib.parse import urlencode
+
+    return await browser.client.post(
+        address,
+        content=urlencode([*hidden(page), *fields]),
+        headers={"content-type": "application/x-www-form-urlencoded"},
+    )
+
+
+async def test_what_the_medication_list_says_is_filled_in_with_its_source(amira):
+    page = await amira.get(DOWNTON)
+    assert page.status_code == 200
+    said = " ".join(page.text.split())
+    assert re.search(r'value="[^"]*\|diuretika"[^>]* checked', said)
+    assert "Från journalen: " in said and "Furosemid" in said
+    assert "Ofullständig" in said and "4 frågor kvar" in said
+    assert amira.queries <= 12
+
+
+async def test_what_is_missing_is_said_with_a_way_to_it_and_nothing_typed_is_lost(amira):
+    page = await amira.get(DOWNTON)
+    page = await send(
+        amira, DOWNTON, page, [*FULL[:3], ("form.kommentar", "Ramlade i badrummet"), ("do", "sign")]
+    )
+    assert page.status_code == 422
+    assert 'href="#f-form_2e_gang"' in page.text and "Ramlade i badrummet" in page.text
+    assert "Välj ett svar." in page.text
+    page = await amira.get(DOWNTON)  # kept as a draft
+    assert "Ramlade i badrummet" in page.text and "Utkast sparat" in page.text
+    page = await send(amira, DOWNTON, page, [("do", "discard")])
+    assert page.url.path == f"{SVEA}/assessments"
+    assert "Ramlade i badrummet" not in (await amira.get(DOWNTON)).text
+
+
+async def test_signed_it_is_a_score_with_who_when_version_and_what_it_means(amira, services):
+    page = await amira.get(DOWNTON)
+    page = await send(amira, DOWNTON, page, [*FULL, ("do", "sign")])
+    assert page.status_code == 200 and "/assessments/signed/" in page.url.path
+    said = " ".join(page.text.split())
+    assert "Risk för fall" in said and "fallpreventiv plan" in said
+    assert "Amira Haddad" in said and "version 1.0.0" in said
+    assert "Osäkert" in said
+    listed = await amira.get(f"{SVEA}/assessments")
+    assert "Amira Haddad" in listed.text and "version 1.0.0" in listed.text
+    chart = await amira.get(SVEA)
+    assert f"{SVEA}/assessments" in chart.text
+
+
+async def test_the_stored_observation_carries_all_of_it(amira, services):
+    from sammanhang.access.actor import Actor
+
+    page = await amira.get(DOWNTON)
+    page = await send(amira, DOWNTON, page, [*FULL, ("do", "sign")])
+    id = page.url.path.rpartition("/")[2]
+    record = await services.doors.open_record(
+        Actor("resident", "Patient/svea-andersson", "Svea Andersson", 3), "svea-andersson"
+    )
+    rows = await record.resources("Observation", "QuestionnaireResponse", limit=500)
+    response = next(r.resource for r in rows if r.id == id)
+    assert response.status == "completed" and response.questionnaire.endswith("/downton|1.0.0")
+    o = next(r.resource for r in rows if r.type == "Observation" and r.resource.derivedFrom and r.resource.derivedFrom[0].reference == f"QuestionnaireResponse/{id}")  # fmt: skip
+    assert o.valueInteger == 4 and o.status == "final"
+    assert o.code.coding[0].code == "downton" and o.category[0].coding[0].code == "survey"
+    assert (
+        o.interpretation[0].text == "Risk för fall"
+        and o.method.text == "Downton fallriskindex, version 1.0.0"
+    )
+    assert (
+        o.performer[0].reference.startswith("PractitionerRole/")
+        and "Amira Haddad" in o.performer[0].display
+    )
+
+
+async def test_a_draft_is_saved_as_one_types_and_says_what_the_server_makes_of_it(amira):
+    page = await amira.get(f"{SVEA}/assessments/norton")
+    system = "http://sammanhang.se/fhir/CodeSystem/norton"
+    names = (
+        "psykiskt",
+        "aktivitet",
+        "rorlighet",
+        "foda",
+        "vatska",
+        "inkontinens",
+        "allmantillstand",
+    )
+    some = [(f"form.{n}", f"{system}|{n}-3") for n in names[:6]]
+    part = await send(amira, f"{SVEA}/forms/draft", page, some)
+    assert part.status_code == 200 and "Utkast sparat" in part.text
+    assert "<html" not in part.text and "Ofullständig" in part.text
+    part = await send(amira, f"{SVEA}/forms/draft", part, [*some, ("form.allmantillstand", f"{system}|allmantillstand-2"), ("csrf", dict(hidden(page))["csrf"])])  # fmt: skip
+    assert "Ökad risk för trycksår" in part.text
+    again = await amira.get(f"{SVEA}/assessments/norton")
+    assert (
+        re.search(r'value="[^"]*allmantillstand-2" *checked', again.text)
+        or "allmantillstand-2" in again.text
+    )
+    assert 'class="tag info"' in (await amira.get(f"{SVEA}/assessments")).text
+
+
+async def test_a_draft_that_was_signed_meanwhile_is_not_begun_again(amira):
+    page = await amira.get(DOWNTON)
+    first = await send(amira, f"{SVEA}/forms/draft", page, FULL)
+    csrf = ("csrf", dict(hidden(page))["csrf"])
+    shown = await amira.get(DOWNTON)
+    signed = await send(amira, DOWNTON, shown, [*FULL, ("do", "sign")])
+    assert "/signed/" in signed.url.path
+    late = await send(amira, f"{SVEA}/forms/draft", first, [*FULL, csrf])
+    assert late.status_code == 409 and "signerats eller kastats" in late.text
+    assert (
+        'class="tag info"'
+        not in (await amira.get(f"{SVEA}/assessments")).text.partition("norton")[0]
+    )
+
+
+async def test_an_unknown_instrument_and_an_assessment_that_is_not_there_look_the_same(amira):
+    assert (await amira.get(f"{SVEA}/assessments/finns-inte")).status_code == 404
+    assert (await amira.get(f"{SVEA}/assessments/signed/finns-inte")).status_code == 404

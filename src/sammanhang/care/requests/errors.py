@@ -1,0 +1,106 @@
+"""What can go wrong with a care request, one true sentence each."""
+
+from __future__ import annotations
+
+from sammanhang.kernel.errors import Conflict, Invalid, NotFound, Refused
+
+
+class NoSuchRequest(NotFound):
+    """The care request is not there, or is not for you."""
+
+    def __init__(self) -> None:
+        super().__init__("There is no such care request.", "Vårdbegäran finns inte.")
+
+
+class NotNow(Conflict):
+    """What was asked for is not possible in the state the request is in."""
+
+    def __init__(self, verb: str, state: str) -> None:
+        super().__init__(
+            f"'{verb}' is not possible when a care request is '{state}'. Somebody may have been there before you.",
+            "Det går inte i det läge begäran är nu. Någon kan ha hunnit före.",
+        )
+
+
+class TextMissing(Invalid):
+    """Something must be written."""
+
+    def __init__(self) -> None:
+        super().__init__("Write something first.", "Skriv något först.")
+
+
+class TextTooLong(Invalid):
+    """The text is longer than a request holds."""
+
+    def __init__(self, most: int) -> None:
+        super().__init__(
+            f"The text is longer than {most} characters.", f"Texten är längre än {most} tecken."
+        )
+
+
+class Incomplete(Invalid):
+    """Something that a request must have is missing; `faults` says what, field by field."""
+
+    def __init__(self, faults: dict[str, str]) -> None:
+        super().__init__(
+            "Something is missing: " + " ".join(faults.values()),
+            "Något saknas: " + " ".join(faults.values()),
+        )
+        self.faults = faults
+
+
+class BadTime(Invalid):
+    """The time of a visit cannot be read, or has passed."""
+
+    def __init__(self) -> None:
+        super().__init__(
+            "Write the day as 2026-11-24 and the time as 10:00, in the time to come.",
+            "Skriv dagen som 2026-11-24 och tiden som 10:00, i framtiden.",
+        )
+
+
+class OtherPatient(Invalid):
+    """A draft belongs to its patient and cannot be sent for another."""
+
+    def __init__(self) -> None:
+        super().__init__(
+            "The draft belongs to another patient.", "Utkastet hör till en annan patient."
+        )
+
+
+class AlreadySent(Conflict):
+    """The request was sent before this came, from another page; what is written here was not sent."""
+
+    def __init__(self) -> None:
+        super().__init__(
+            "The request has been sent already, from another page. What you have written here was not sent.",
+            "Begäran är redan skickad, från en annan sida. Det du har skrivit här skickades inte.",
+        )
+
+
+class NotYourRole(Refused):
+    """The decision belongs to a colleague with another role (content/requests/roles)."""
+
+    def __init__(self) -> None:
+        super().__init__(
+            "Your role does not make this decision. Ask a colleague at the unit; a draft can be saved for them.",
+            "Din roll fattar inte det beslutet. Be en kollega på enheten; ett utkast kan sparas åt dem.",
+            rule="R2",
+        )
+
+
+class NoReceiver(Invalid):
+    """No unit was chosen to send it on to, or it was the unit's own."""
+
+    def __init__(self) -> None:
+        super().__init__(
+            "Choose another unit than your own to send it on to.",
+            "Välj en annan enhet än den egna att skicka vidare till.",
+        )
+
+
+class NoSuchList(NotFound):
+    """Roles without record rights have no lists of care requests."""
+
+    def __init__(self) -> None:
+        super().__init__("There is no such page.", "Sidan finns inte.")
