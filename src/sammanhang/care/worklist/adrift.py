@@ -8,8 +8,6 @@ from __future__ import annotations
 
 from collections import Counter
 from dataclasses import dataclass
-from importlib import import_module
-from importlib.util import find_spec
 from typing import Any
 
 from starlette.responses import JSONResponse, Response
@@ -28,6 +26,7 @@ from sammanhang.web.routing import Visit, page
 from sammanhang.web.worklist import Left, left_of, worded
 from sammanhang.work.adrift import WHY, Adrift, adrift
 from sammanhang.work.commands import head_functions, in_functions
+from sammanhang.work.outbox import undelivered
 from sammanhang.work.queries import unrouted
 from sammanhang.work.units import Units, units_of
 
@@ -41,7 +40,6 @@ DO = {
     "not-escalated": N_("Se efter att jobben går: sammanhang jobs."),
     "waiting": N_("Enheten frågar igen, eller tar uppgiften vidare utan svar."),
 }  # fmt: skip
-OUTBOX = "sammanhang.work.outbox"
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,7 +72,7 @@ class AdriftPage:
     reasons     why, the commonest first
     count       how many there are, `more` whether there are more than were read
     unrouted    requests that no rule could route and that wait to be distributed
-    undelivered messages to other systems that have not arrived; None where nothing is sent
+    undelivered messages to other systems that have not arrived
     at          when this was so
     """
 
@@ -85,7 +83,7 @@ class AdriftPage:
     count: int
     more: bool
     unrouted: int
-    undelivered: int | None
+    undelivered: int
     at: str
 
     @property
@@ -115,7 +113,7 @@ async def adrift_page(visit: Visit) -> Response:
         count=len(found),
         more=more,
         unrouted=await unrouted(database, unit),
-        undelivered=await undelivered(visit) if not unit else None,
+        undelivered=len(await undelivered(database, sender=unit or None, limit=MOST)),
         at=show.when(now),
     )  # fmt: skip
     return render(visit, "worklist/adrift.html", shown)
@@ -140,9 +138,8 @@ async def adrift_numbers(visit: Visit) -> Response:
         "at": clock.now().isoformat(timespec="seconds"),
         "adrift": len(found), "more": more, "why": {why: by_why.get(why, 0) for why in WHY},
         "unrouted": await unrouted(visit.services.database, unit),
+        "undelivered": len(await undelivered(visit.services.database, sender=unit or None, limit=MOST)),
     }  # fmt: skip
-    if not unit:
-        numbers["undelivered"] = await undelivered(visit)
     return JSONResponse(numbers)
 
 
@@ -177,13 +174,6 @@ async def _whose_numbers(visit: Visit) -> str:
 async def _found(visit: Visit, unit: str) -> tuple[list[Adrift], bool]:
     found = await adrift(visit.services.database, unit=unit, limit=MOST + 1)
     return found[:MOST], len(found) > MOST
-
-
-async def undelivered(visit: Visit) -> int | None:
-    """How many messages to other systems have not arrived; None where none are sent from here."""
-    if find_spec(OUTBOX) is None:
-        return None
-    return len(await import_module(OUTBOX).undelivered(visit.services.database))
 
 
 def _one(a: Adrift, units: Units, now: Any, links: bool) -> One:

@@ -44,6 +44,7 @@ async def test_an_administrator_sees_all_units_and_nothing_about_patients(as_, s
     assert (
         numbers["why"]["no-owner"] >= 1 and numbers["why"]["top"] >= 1 and numbers["unrouted"] == 1
     )
+    assert numbers["undelivered"] == 0
 
 
 async def test_a_head_sees_their_own_unit_with_links_and_others_nothing(as_, services):
