@@ -20,8 +20,9 @@ BELOW: dict[str, set[str]] = {
     "web": {"kernel", "fhir", "terminology", "store", "access", "work"},
     "forms": {"kernel", "fhir", "terminology", "store", "access", "work", "web"},
     "care": {"kernel", "fhir", "terminology", "store", "access", "work", "web", "forms"},
-    "portal": {"kernel", "fhir", "terminology", "store", "access", "work", "web", "forms"},
-    "rest": {"kernel", "fhir", "terminology", "store", "access", "work"},
+    # a resident's view stands on the capabilities: what staff do in care is what it tells in plain words
+    "portal": {"kernel", "fhir", "terminology", "store", "access", "work", "web", "forms", "care"},
+    "rest": {"kernel", "fhir", "terminology", "store", "access", "work", "forms"},
     "exchange": {"kernel", "fhir", "terminology", "store", "access", "work"},
     "insight": {"kernel", "fhir", "terminology", "store", "access"},
     "region": {"kernel", "fhir", "terminology", "store"},

@@ -26,6 +26,7 @@ CHROMIUM = next(
     ),
     None,
 )
+JOBS = [sys.executable, "-m", "sammanhang.operate.jobs"]
 ARGUMENTS = ["--no-sandbox", "--disable-gpu", "--force-color-profile=srgb"]
 
 
@@ -35,14 +36,18 @@ def server(town: str) -> Iterator[str]:  # noqa: F811
     yield from serving(town)
 
 
-def serving(dsn: str) -> Iterator[str]:
-    """A server on a database: its address, and its end."""
+def serving(dsn: str, *, jobs: bool = False, content: Path | None = None) -> Iterator[str]:
+    """A server on a database, with the process of the jobs when asked for: its address, and its end.
+
+    `content` is a region's own folder of content.
+    """
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         port = free.getsockname()[1]
     environment = {
         **os.environ, "SAMMANHANG_DATABASE_URL": dsn, "SAMMANHANG_PORT": str(port),
         "PYTHONPATH": str(ROOT / "src"),
+        **({"SAMMANHANG_CONTENT_FOLDER": str(content)} if content is not None else {}),
     }  # fmt: skip
     program = [sys.executable, "-m", "uvicorn", "sammanhang.web.app:create_app", "--factory"]
     started = subprocess.Popen(
@@ -59,9 +64,14 @@ def serving(dsn: str) -> Iterator[str]:
                 started.kill()
                 raise
             time.sleep(0.1)
-    yield address
-    started.terminate()
-    started.wait(15)
+    beside = [subprocess.Popen(JOBS, cwd=ROOT, env=environment)] if jobs else []
+    try:
+        yield address
+    finally:
+        for process in (started, *beside):
+            process.terminate()
+        for process in (started, *beside):
+            process.wait(15)
 
 
 @pytest.fixture(scope="session")
@@ -77,11 +87,12 @@ def chromium() -> Iterator[Browser]:
 
 @dataclass
 class Person:
-    """Somebody at a browser: what they click and press is counted."""
+    """Somebody at a browser: what they click and press is counted; `letters` is how many of the keys wrote text."""
 
     page: Page
     clicks: int = 0
     keys: int = 0
+    letters: int = 0
     faults: list[str] = field(default_factory=list)
 
     def log_in(self, name: str, unit: str = "", *, resident: bool = False) -> None:
@@ -96,6 +107,7 @@ class Person:
     def type(self, text: str) -> None:
         self.page.keyboard.type(text)
         self.keys += len(text)
+        self.letters += len(text)
 
     def press(self, *keys: str) -> None:
         for key in keys:
@@ -109,6 +121,14 @@ def person(chromium: Browser, server: str) -> Iterator[Person]:
     context = chromium.new_context(
         base_url=server, viewport={"width": 1280, "height": 900}, locale="sv-SE"
     )
+    someone = somebody(context)
+    yield someone
+    context.close()
+    assert someone.faults == []
+
+
+def somebody(context: BrowserContext) -> Person:
+    """Somebody at a new page of a browser window, whose scripts' faults are kept."""
     someone = Person(context.new_page())
     someone.page.on("pageerror", lambda error: someone.faults.append(str(error)))
     someone.page.on(
@@ -119,9 +139,7 @@ def person(chromium: Browser, server: str) -> Iterator[Person]:
             else None
         ),
     )
-    yield someone
-    context.close()
-    assert someone.faults == []
+    return someone
 
 
 def log_in(page: Page, name: str, unit: str = "", *, resident: bool = False) -> None:

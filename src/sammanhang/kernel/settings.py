@@ -121,6 +121,11 @@ class Settings:
     max_form_bytes: int = _row(
         1024 * 1024, "The largest form of a page taken, in bytes.", least=1024
     )
+    max_upload_bytes: int = _row(
+        12 * 1024 * 1024,
+        "The largest form with files of a page taken, in bytes; one file may be as large.",
+        least=1024,
+    )
     max_head_bytes: int = _row(
         64 * 1024, "The largest address and headers of a request taken, in bytes.", least=1024
     )
@@ -190,6 +195,12 @@ class Settings:
         "How often the server goes through what is new in the trace for log review, in seconds; 0 never "
         "(then run `sammanhang access review --find` as often as the care provider has decided).",
         least=0,
+    )
+    subscriber_hosts: str = _row(
+        "",
+        "Hosts that notifications of subscriptions may be sent to, comma between, `*.example.se` for all below; "
+        "outside the demo nowhere else, and always by https.",
+        shown_default="empty: anywhere in the demo, else nowhere",
     )
     signing_key_days: int = _row(
         30, "Days after which a new key signs tokens; the old one verifies for a day more.", least=1

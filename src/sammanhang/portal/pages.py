@@ -3,33 +3,22 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from datetime import UTC, datetime
 
 from starlette.responses import Response
 
 from sammanhang.access.door import Stored
 from sammanhang.access.family import Child, children
-from sammanhang.fhir.dates import bounds
+from sammanhang.access.writing import owner_of
 from sammanhang.kernel.i18n import _
-from sammanhang.web import show
-from sammanhang.web.parties import names_of
 from sammanhang.web.people import Person, person_of
 from sammanhang.web.rendering import render
 from sammanhang.web.routing import Visit, page
+from sammanhang.work.units import Units, units_of
 
-from .plain import PlainMedicine, PlainResult, medicines_of, problems_of, results_of, texts
-
-COMING = ("booked", "pending", "arrived", "checked-in")
-
-
-@dataclass(frozen=True, slots=True)
-class Coming:
-    """A visit to come: what, when, where, in words, and the number to call; may be empty."""
-
-    what: str
-    at: str
-    where: str
-    phone: str
+from .next_step import Coming, Next, coming_visits, next_step
+from .plain import PlainMedicine, PlainResult, medicines_of, problems_of, results_of
+from .request_words import Plain, reader_of
+from .requests import going_on
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,24 +27,29 @@ class MyPage:
 
     title      the greeting
     person     who they are
-    next       the next visit; None when nothing is planned
+    next       what happens next; None when nothing is planned or waited for
+    requests   care requests under way or ended of late; `older` how many there are besides
     coming     visits after that
     problems   what they are treated for, in words
     medicines  what they take now
     results    the latest results, each with a sentence
     children   whose guardian the resident is, on their own page
     own        whether it is the resident's own record; else a child's
+    root       address of this page
     """
 
     title: str
     person: Person
-    next: Coming | None
+    next: Next | None
+    requests: list[Plain]
+    older: int
     coming: list[Coming]
     problems: list[str]
     medicines: list[PlainMedicine]
     results: list[PlainResult]
     children: list[Child]
     own: bool
+    root: str
 
 
 @page("/me", access="resident")
@@ -78,35 +72,37 @@ async def _in_brief(visit: Visit, mine: list[Child]) -> Response:
     )
     planned = await record.resources("Appointment", limit=200)
     observations = await record.resources("Observation", limit=200)
-    names = await names_of(record, [*planned, *observations[:60]])
-    coming = _coming(planned, names)
-    given = " ".join((record.patient.name[0].given or [])[:1]) if record.patient.name else ""
+    units, reader = await units_of(visit.services.database), reader_of(record)
+    names = {} if reader.masked else _names(observations, units)
+    requests, older = await going_on(record, units)
+    coming = coming_visits(planned, units, reader, requests)
+    next = next_step(coming, requests)
+    known = record.patient.name[0].given if record.patient.name and not reader.masked else ()
+    given = " ".join((known or ())[:1])
     shown = MyPage(
         title=_title(given, own),
         person=person_of(record.patient, record.facts.protected and not own),
-        next=coming[0] if coming else None,
-        coming=coming[1:5],
+        next=next,
+        requests=requests,
+        older=older,
+        coming=(coming[1:] if next is not None and next.visit else coming)[:4],
         problems=problems_of([r for r in core if r.type == "Condition"]),
         medicines=medicines_of([r for r in core if r.type != "Condition"]),
         results=results_of(observations, names),
         children=mine,
         own=own,
+        root=reader.root,
     )
     return render(visit, "portal/start.html", shown)
+
+
+def _names(rows: list[Stored], units: Units) -> dict[int, str]:
+    """Names of the units that rows belong to, by the number the rows carry; no query."""
+    owners = {row.unit: owner_of(row.resource) for row in rows[:60] if row.unit is not None}
+    return {number: units.name(owner[1]) for number, owner in owners.items() if owner is not None}
 
 
 def _title(given: str, own: bool) -> str:
     if own:
         return _("Hej %(name)s") % {"name": given} if given else _("Hej")
     return _("Journal för %(name)s") % {"name": given} if given else _("Barnets journal")
-
-
-def _coming(rows: list[Stored], names: dict[int, str]) -> list[Coming]:
-    now = datetime.now(UTC)
-    found = []
-    for row in rows:
-        a = row.resource
-        if a.start and a.status in COMING and bounds(a.start)[1] > now:
-            what = a.description or texts(a.serviceType) or _("Besök")
-            found.append(Coming(what, a.start, names.get(row.unit or 0, ""), ""))
-    return sorted(found, key=lambda c: show.local(c.at))

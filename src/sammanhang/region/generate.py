@@ -40,11 +40,13 @@ def residents(
         yield from record(who, seed, now, here)
 
 
-def everything(seed: int, total: int, *, today: date = TODAY) -> Iterator[Any]:
-    """The whole region in one stream."""
+def everything(
+    seed: int, total: int, *, today: date = TODAY, enrolled: bool = True
+) -> Iterator[Any]:
+    """The whole region in one stream; `enrolled` as in `stories.Stage`."""
     from .stories import stories
 
     yield from organisations()
     yield from staff(seed, total)
-    yield from stories(seed, total, today=today)
+    yield from stories(seed, total, today=today, enrolled=enrolled)
     yield from residents(seed, total, today=today)

@@ -12,7 +12,7 @@ from sammanhang.access.rules import Facts, guarded
 from sammanhang.access.rules import may_write as rules_may_write
 from sammanhang.fhir.indexing import self_hash
 from sammanhang.kernel.errors import NotFound, Refused, TooLarge
-from sammanhang.kernel.owner import PROVIDER, UNIT
+from sammanhang.kernel.owner import PROVIDER, SHARED, UNIT
 from sammanhang.store import read as store
 from sammanhang.store.database import EVERYTHING, Connection, Scope
 from sammanhang.store.read import Version
@@ -326,3 +326,24 @@ def set_tags(resource: Any, provider: str, unit: str) -> None:
         Coding(system=PROVIDER, code=provider),
         Coding(system=UNIT, code=unit),
     ]
+
+
+def keep_tags(fr: FhirRequest, body: bytes, resource: Any) -> None:
+    """Whose a resource is and whom it was sent to stays when an update says nothing of it (R4, resource.html#tags):
+    a system that sends back what it understood would else hide it from those it was sent to. `$meta-delete` takes
+    tags away."""
+    if fr.actor.everything:
+        return
+    from sammanhang.fhir.decode import trusted
+    from sammanhang.fhir.r4 import Meta
+
+    before = trusted(body, type(resource).__name__).meta
+    said = {t.system for t in (resource.meta.tag if resource.meta is not None else None) or ()}
+    kept = [
+        t
+        for t in (before.tag if before is not None else None) or ()
+        if t.system in (PROVIDER, UNIT, SHARED) and t.system not in said
+    ]
+    if kept:
+        resource.meta = resource.meta or Meta()
+        resource.meta.tag = [*(resource.meta.tag or ()), *kept]

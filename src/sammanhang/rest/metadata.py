@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import json
 from functools import lru_cache
+from typing import Any
 
 from sammanhang import __version__
 from sammanhang.store.search.parameters import offered, parameter
 from sammanhang.store.search.parse import MODIFIERS
 from sammanhang.store.types import TYPES
+from sammanhang.work.subscriptions.topics import topics
+from sammanhang.work.subscriptions.wanted import PROFILE
 
 from .request import Answer, FhirRequest
 
@@ -35,6 +38,33 @@ _OWN = {
     "Patient": ("decision", "declare-reason", "emergency", "accesses"),
     "Consent": ("withdraw",),
 }
+
+
+_BACKPORT = "http://hl7.org/fhir/uv/subscriptions-backport/"
+
+
+def _subscription(operations: list[dict[str, str]]) -> dict[str, Any]:
+    """Subscriptions by topic (Subscriptions R5 Backport STU 1.1): the profile, its operations and the topics."""
+    return {
+        "supportedProfile": [PROFILE],
+        "operation": [
+            *operations,
+            *(
+                {
+                    "name": o,
+                    "definition": f"{_BACKPORT}OperationDefinition/backport-subscription-{o}",
+                }
+                for o in ("status", "events")
+            ),
+        ],
+        "extension": [
+            {
+                "url": f"{_BACKPORT}StructureDefinition/capabilitystatement-subscriptiontopic-canonical",
+                "valueCanonical": url,
+            }
+            for url in topics()
+        ],
+    }
 
 
 @lru_cache(maxsize=4)
@@ -66,22 +96,41 @@ def statement(base: str, root: str) -> bytes:
         operations = ["validate", "meta", "meta-add", "meta-delete"]
         if name == "Patient":
             operations.append("everything")
-        entry["operation"] = [
-            {
-                "name": o,
-                "definition": f"http://hl7.org/fhir/OperationDefinition/{'Patient' if o == 'everything' else 'Resource'}-{o}",
-            }
-            for o in operations
-        ] + [
-            {"name": o, "definition": f"http://sammanhang.se/fhir/OperationDefinition/{name}-{o}"}
-            for o in _OWN.get(name, ())
-        ]
+        entry["operation"] = (
+            [
+                {
+                    "name": o,
+                    "definition": f"http://hl7.org/fhir/OperationDefinition/{'Patient' if o == 'everything' else 'Resource'}-{o}",
+                }
+                for o in operations
+            ]
+            + [
+                {
+                    "name": o,
+                    "definition": f"http://hl7.org/fhir/uv/sdc/OperationDefinition/{name}-{o}",
+                }
+                for o in {
+                    "Questionnaire": ("populate",),
+                    "QuestionnaireResponse": ("extract",),
+                }.get(name, ())
+            ]
+            + [
+                {
+                    "name": o,
+                    "definition": f"http://sammanhang.se/fhir/OperationDefinition/{name}-{o}",
+                }
+                for o in _OWN.get(name, ())
+            ]
+        )
+        if name == "Subscription":
+            entry |= _subscription(entry["operation"])
         resources.append({k: v for k, v in entry.items() if v != []})
     document = {
         "resourceType": "CapabilityStatement",
         "status": "active",
         "date": "2026-11-22",
         "kind": "instance",
+        "instantiates": [f"{_BACKPORT}CapabilityStatement/backport-subscription-server-r4"],
         "software": {"name": "Sammanhang", "version": __version__},
         "implementation": {"description": "Sammanhang", "url": base},
         "fhirVersion": "4.0.1",

@@ -7,14 +7,12 @@ the person themself asks for, and what goes to a system trusted with the whole r
 
 from __future__ import annotations
 
-import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 from typing import Any
 
-import msgspec
-
 from sammanhang.access.facts import PROTECTED, PROTECTED_CODES, is_protected, protected_names
-from sammanhang.fhir.decode import encode, raw, trusted
+from sammanhang.access.masking import WORDS, named, without_names
+from sammanhang.fhir.decode import encode, trusted
 from sammanhang.fhir.r4 import Coding, HumanName
 from sammanhang.store.search.compile import Predicate
 from sammanhang.store.search.parse import Request
@@ -28,9 +26,6 @@ _HIDDEN = (
     "text", "contained", "extension", "modifierExtension", "telecom", "address", "photo", "contact",
     "communication", "generalPractitioner", "managingOrganization", "link", "maritalStatus", "_birthDate",
 )  # fmt: skip
-WORDS = "Skyddad uppgift"
-_REFERENCE = re.compile(rb'"reference":"[^"]*?\bPatient/([A-Za-z0-9.-]{1,64})')
-_OBJECT = re.compile(rb'(\{[^{}]*"reference":"[^"]*?\bPatient/([A-Za-z0-9.-]{1,64})[^{}]*\})')
 _REDACTED = Coding(
     system="http://terminology.hl7.org/CodeSystem/v3-ObservationValue", code="REDACTED"
 )
@@ -49,60 +44,17 @@ async def learn(fr: FhirRequest, rows: Iterable[tuple[str, bytes | None]]) -> No
     """
     if not masks(fr):
         return
-    ids = {id for name, body in rows if body is not None for id in _named(name, body)}
+    ids = {id for name, body in rows if body is not None for id in named(name, body)}
     if not ids:
         return
     fr.protected |= await protected_names(fr.services.database, ids)
 
 
-def _named(type_name: str, body: bytes) -> set[str]:
-    """Ids of the patients whose names may stand in a resource."""
-    if type_name == "Patient":
-        return set()
-    if type_name == "RelatedPerson" or b'"div"' in body:
-        return {m.decode() for m in _REFERENCE.findall(body)}
-    if b'"display"' not in body:
-        return set()
-    simple = _OBJECT.findall(body)
-    if len(simple) != len(_REFERENCE.findall(body)):  # a reference with an identifier in it
-        return {m.decode() for m in _REFERENCE.findall(body)}
-    return {id.decode() for whole, id in simple if b'"display"' in whole}
-
-
-def _without_names(type_name: str, body: bytes, people: Mapping[str, frozenset[str]]) -> bytes:
-    """A resource without the names of protected people."""
-    document = raw(body)
-    names = {part for id in people for part in people[id]}
-    _mask(document, people)
-    if type_name == "RelatedPerson":
-        document["name"] = [{"text": WORDS}]
-        for field in ("telecom", "address", "photo", "text", "contained"):
-            document.pop(field, None)
-    narrative = document.get("text")
-    if isinstance(narrative, dict) and any(n in str(narrative.get("div", "")) for n in names):
-        del document["text"]
-    return msgspec.json.Encoder(decimal_format="number").encode(document)
-
-
-def _mask(node: Any, people: Mapping[str, frozenset[str]]) -> None:
-    if isinstance(node, list):
-        for item in node:
-            _mask(item, people)
-    elif isinstance(node, dict):
-        reference = node.get("reference")
-        if "display" in node and isinstance(reference, str):
-            kind, _, id = reference.partition("/_history")[0].rpartition("/")
-            if kind.endswith("Patient") and id in people:
-                node["display"] = WORDS
-        for item in node.values():
-            _mask(item, people)
-
-
 def shown(fr: FhirRequest, type_name: str, body: bytes) -> bytes:
     """A stored resource as who asks may see it; what `learn` has found out is masked."""
     if fr.protected and type_name != "Patient":
-        people = {id: fr.protected[id] for id in _named(type_name, body) & fr.protected.keys()}
-        return _without_names(type_name, body, people) if people else body
+        people = {id: fr.protected[id] for id in named(type_name, body) & fr.protected.keys()}
+        return without_names(type_name, body, people) if people else body
     if type_name != "Patient" or not any(w in body for w in _WORDS) or not masks(fr):
         return body
     patient = trusted(body, "Patient")

@@ -27,7 +27,7 @@ from sammanhang.store.types import COMMON
 from sammanhang.store.write import commit
 from sammanhang.work.orders import OnItsOwn, taker_of
 
-from . import gate
+from . import gate, subscriptions
 from .outcome import outcome
 from .patch import apply
 from .request import PATCH_TYPES, Answer, FhirRequest, version_wanted, versioned
@@ -74,6 +74,8 @@ async def prepare(
 ) -> Change:
     """A row for a checked resource, once the door has said it may be written."""
     name = type(resource).__name__
+    if name == "Subscription":
+        await subscriptions.ask(fr, resource, id, expected)
     days_after = content("rules/care_relation")["days_after_visit"]
 
     def made() -> Row:
@@ -279,6 +281,7 @@ async def revise(
     if fr.header(b"if-none-match") == "*":
         raise PreconditionFailed("The resource is there already.", "Resursen finns redan.")
     gate.may_change(fr, found.body or b"", type_name, id)
+    gate.keep_tags(fr, found.body or b"", resource)
     return await prepare(fr, resource, id, found.version, "update"), True
 
 
@@ -321,6 +324,8 @@ async def delete(fr: FhirRequest, type_name: str, id: str) -> Answer:
 async def erase(fr: FhirRequest, found: store.Version) -> Change:
     """The change that deletes a version. The history keeps it: nothing in care is ever erased."""
     gate.may_change(fr, found.body or b"", found.type, found.id, "d")
+    if found.type == "Subscription":
+        await subscriptions.may_change(fr, found.id)
     resource = trusted(found.body or b"", found.type)
     if taker_of(fr.actor, resource) is not None:
         raise OnItsOwn(f"{found.type}/{found.id}")

@@ -72,6 +72,7 @@ SLICES = (
     "sammanhang.care.requests.compose_pages",
     "sammanhang.care.requests.pages",
     "sammanhang.portal.pages",
+    "sammanhang.portal.requests",
     "sammanhang.portal.log",
     "sammanhang.portal.rights",
     "sammanhang.portal.apps",

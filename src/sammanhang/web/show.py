@@ -189,6 +189,11 @@ def _date(value: str | datetime | date) -> date:
     return value
 
 
+def capitalize_first(text: str) -> str:
+    """`Tisdag 24 november`: a sentence begins with a capital."""
+    return text[:1].upper() + text[1:]
+
+
 def until(value: str | datetime) -> str:
     """When something ends: the time alone when that is today."""
     at = local(value)
@@ -204,5 +209,5 @@ def cell(value: object) -> object:
 FILTERS = {
     "day": day, "time": time, "when": when, "until": until, "weekday": weekday, "short_weekday": short_weekday,
     "long_day": long_day, "plain_day": plain_day, "week": week, "ago": ago, "number": number,
-    "age": age,
+    "age": age, "capitalize_first": capitalize_first,
 }  # fmt: skip

@@ -32,11 +32,14 @@ _numbers = itertools.count()
 _cookies: dict[tuple[str, str, str], dict[str, str]] = {}
 
 
-def region() -> Iterator[Any]:
-    """The organisations, their staff, Svea and Greta with those around them, and a few residents."""
+def region(*, enrolled: bool = True) -> Iterator[Any]:
+    """The organisations, their staff, Svea and Greta with those around them, and a few residents.
+
+    `enrolled` tells whether Svea has home care already; what plays before the request for it says False.
+    """
     from sammanhang.region.generate import everything
 
-    yield from everything(1, 60)
+    yield from everything(1, 60, enrolled=enrolled)
 
 
 @pytest.fixture(scope="session")
@@ -51,13 +54,13 @@ def own_town(cluster: str, template: str) -> Iterator[str]:
     yield from small_region(cluster, template)
 
 
-def small_region(cluster: str, template: str) -> Iterator[str]:
-    """A database with a small region, and its end."""
+def small_region(cluster: str, template: str, *, enrolled: bool = True) -> Iterator[str]:
+    """A database with a small region, and its end; `enrolled` as in `region`."""
     name = f"town_{os.getpid()}_{next(_numbers)}"
     with psycopg.connect(cluster, autocommit=True) as connection:
         connection.execute(f"CREATE DATABASE {name} TEMPLATE {template} STRATEGY file_copy")
     dsn = make_conninfo(cluster, dbname=name)
-    load(dsn, region())
+    load(dsn, region(enrolled=enrolled))
     with psycopg.connect(dsn, autocommit=True) as connection:
         connection.execute("ANALYZE")
     yield dsn
@@ -143,7 +146,8 @@ async def _log_in(client: httpx.AsyncClient, name: str, unit: str, kind: str) ->
     page = await client.get(
         "/oidc/authorize", params={**hidden, "q": name, **({"kind": kind} if kind else {})}
     )
-    people = re.findall(r'name="person" value="([^"]+)"', page.text)
+    wanted = "Patient/" if kind == "resident" else ""
+    people = re.findall(rf'name="person" value="({wanted}[^"]+)"', page.text)
     assert people, f"nobody called {name} can log in"
     form = {**hidden, **{k: html.unescape(v) for k, v in _HIDDEN.findall(page.text)}}
     page = await client.post("/oidc/authorize", data={**form, "person": people[0]})

@@ -49,7 +49,7 @@ class Row:
     owner     who has it; empty when nobody has. `mine` when that is the reader
     step      the last step up that has been taken, in a word; empty. `high` when heads have it
     next      `take`, `done`, `open` or empty: what the reader does next with it
-    place     where it is done
+    place     where it is done; `opens` when that is a page of its own, not the chart
     closed    what became of it when it is no longer open; empty
     """
 
@@ -70,6 +70,7 @@ class Row:
     high: bool
     next: str
     place: str
+    opens: bool
     closed: str
 
 
@@ -142,6 +143,7 @@ def row_of(line: Line, person: Person | None, me: str, now: datetime) -> Row:
         high=step in ("head", "operations"),
         next=_next(line, mine, place),
         place=place,
+        opens=place not in ("", f"/patients/{patient}"),
         closed="" if line.open else closed_word(line.state),
     )
 
@@ -169,9 +171,12 @@ def worded(table: Any, key: str) -> str:
 
 
 def what_of(task: Any) -> str:
-    """What kind of work it is, in words."""
+    """What kind of work it is, in words: that of the step it has come to, where the content knows its steps."""
     kind = tasks.kind_of(task)
     kinds = content("routing/deadlines")["kinds"]
+    status = task.businessStatus
+    step = next((c.code for c in status.coding or ()), "") if status is not None else ""
+    kind = kinds.get(kind, {}).get("then", {}).get(step, kind)
     if kind in kinds and kind != "otherwise":
         return worded(kinds, kind)
     said = task.code.text if task.code is not None else None

@@ -17,6 +17,8 @@ from sammanhang.kernel.errors import SammanhangError
 
 from .escalation import escalate_due
 from .moving import move_for_absences, move_for_closed_units
+from .sending import keep_delivering
+from .subscriptions.matching import keep_matching
 
 log = logging.getLogger("sammanhang.jobs")
 Job = Callable[[Services], Awaitable[object]]
@@ -44,7 +46,11 @@ REPEATED: dict[str, tuple[Job, float]] = {
 
 async def run_jobs(services: Services, stop: asyncio.Event) -> None:
     """Runs every job until `stop` is set. A database that is away is waited for."""
-    await asyncio.gather(*(keep(name, job, seconds, services, stop) for name, (job, seconds) in REPEATED.items()))  # fmt: skip
+    await asyncio.gather(
+        keep_matching(services, stop),
+        keep_delivering(services, stop),
+        *(keep(name, job, seconds, services, stop) for name, (job, seconds) in REPEATED.items()),
+    )
 
 
 async def keep(

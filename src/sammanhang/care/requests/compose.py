@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
+
+from msgspec import structs
 
 from sammanhang import forms
 from sammanhang.access.door import Record, Stored
@@ -13,6 +15,7 @@ from sammanhang.kernel import clock
 from sammanhang.kernel.content import content
 from sammanhang.kernel.errors import Issue
 from sammanhang.kernel.i18n import _, either
+from sammanhang.web import show
 from sammanhang.web.parties import names_of
 from sammanhang.web.people import Person, person_of
 from sammanhang.work.deadlines import PRIORITIES
@@ -20,20 +23,44 @@ from sammanhang.work.routing import NowhereToGo, Routed, proposed, route
 from sammanhang.work.units import Unit, Units, units_of
 
 from . import request as fhir
+from . import roles
 from .attachments import KINDS, TYPES, Attached, line
-from .sending import CONSENTED, Written
+from .duplicates import Already, open_ones
+from .sending import CONSENTED, Written, filled
 from .support import Evidence, Remark, evidence_of, remarks
 
 ASSESSED_DAYS = 365
+MOST_READ = 500
+# Of each group so many stand open; the rest are one click away.
+SHOWN = 3
 _SURVEY = "survey"
 
 
 @dataclass(frozen=True, slots=True)
 class Pick:
-    """Something of the record that may go with the request, and whether it is chosen."""
+    """Something of the record that may go with the request, whether it is chosen, and whether it is shown at once."""
 
     thing: Attached
     chosen: bool
+    near: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Law:
+    """What the law asks for with the receiver that is chosen.
+
+    other      it goes to another care provider: a ground is needed
+    receiver   name of the unit
+    grounds    those there are: key and words; `ground` the chosen one
+    consented  the receiver may read the sender's record; `shares` that is consented to now
+    """
+
+    other: bool
+    receiver: str
+    grounds: tuple[tuple[str, str], ...]
+    ground: str
+    consented: bool
+    shares: bool
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,9 +77,11 @@ class ComposePage:
     form         the kind's own form
     remarks      what is missing and what contradicts itself
     picks        what may go with it, in groups
-    consented    the receiver may read the sender's record; `grounds` on what ground it may be sent; `other` whether it
-                 goes to another care provider
-    faults       what is wrong, by field; `wrong` in one sentence
+    law          on what ground it goes to the receiver
+    already      open requests of the same kind for the patient
+    may_send     whether the person's role sends; one who does not saves a draft for a colleague
+    stored       whether the draft has been saved
+    faults       what is wrong, by field; `wrong` in one sentence, `instead` the address of what was sent before
     saved        when the draft was saved, in words
     """
 
@@ -72,12 +101,13 @@ class ComposePage:
     form: FormView
     remarks: tuple[Remark, ...]
     picks: tuple[tuple[str, tuple[Pick, ...]], ...]
-    consented: bool
-    other: bool
-    receiver: str
-    grounds: tuple[tuple[str, str], ...]
+    law: Law
+    already: tuple[Already, ...]
+    may_send: bool
+    stored: bool
     faults: dict[str, str] = field(default_factory=dict)
     wrong: str = ""
+    instead: str = ""
     saved: str = ""
 
 
@@ -91,15 +121,29 @@ async def form_draft(record: Record, kind: str, id: str) -> Draft:
     """The kind's own form, as it has been filled in so far. Raises KeyError for a kind that is not there."""
     name = content("routing/requests")["kinds"][kind]["form"]
     form = await forms.find(record.doors.database, name)
+    if (
+        record.facts.protected
+    ):  # where someone with protected identity lives and is reached goes into no request
+        record = replace(record, patient=_out_of_reach(record.patient))
     return await drafts.open(record, form, about=f"ServiceRequest/{id}")
+
+
+def _out_of_reach(patient: Any) -> Any:
+    """A copy of a Patient without name, address, telephone and contacts (OSL 22 kap. 1 §)."""
+    return structs.replace(patient, name=None, address=None, telecom=None, contact=None)
 
 
 async def compose(
     record: Record, id: str, draft: Draft, written: Written, *, faults: dict[str, str] | None = None,
-    wrong: str = "", form_faults: tuple[Issue, ...] = (), fresh: bool = False,
+    wrong: str = "", form_faults: tuple[Issue, ...] = (), fresh: bool = False, instead: str = "",
+    saved: Stored | None = None,
 ) -> ComposePage:  # fmt: skip
-    """The page. `fresh` for one that has just been begun: what usually goes with it is chosen beforehand."""
-    rows = await record.resources(*_READ, limit=500)
+    """The page. `fresh` for one that has just been begun: what usually goes with it is chosen beforehand; `saved` is
+    the draft as it is stored."""
+    rows = await record.resources(*_READ, limit=MOST_READ)
+    rows += await record.resources(
+        "Observation", limit=MOST_READ
+    )  # they are many: each has its own share
     names = await names_of(record, rows)
     found = evidence_of(
         record.patient,
@@ -111,9 +155,7 @@ async def compose(
     row = kinds[written.kind]
     routed, to = _receivers(units, record, written)
     written = _with_defaults(written, rows, routed, fresh)
-    unit = units.get(written.to)
     own = record.actor.assignment
-    other = unit is not None and own is not None and unit.provider != own.provider
     person = person_of(record.patient, record.facts.protected)
     return ComposePage(
         title=f"{person.name} – {_('Ny vårdbegäran')}",
@@ -136,25 +178,28 @@ async def compose(
         form=drafts.show(draft, faults=form_faults, checked=bool(form_faults)),
         remarks=remarks_on(found, record, written),
         picks=_picks(rows, names, record.patient_id, set(written.attachments)),
-        consented=unit is not None and unit.provider in record.facts.consented,
-        other=other,
-        receiver=unit.name if unit is not None else "",
-        grounds=_grounds(),
+        law=law_of(units, record, written),
+        already=tuple(a for a in open_ones(record, rows, units, id) if a.kind == written.kind),
+        may_send=roles.may(record.actor, "send"),
+        stored=saved is not None,
         faults=faults or {},
         wrong=wrong,
-        saved="",
+        instead=instead,
+        saved=_("Utkast sparat %(time)s") % {"time": show.time(saved.updated)}
+        if saved is not None
+        else "",
     )
 
 
 _READ = tuple(
     dict.fromkeys(
         (
-            *TYPES,
+            *(t for t in TYPES if t != "Observation"),
             "MedicationStatement",
             "Flag",
             "AllergyIntolerance",
             "RelatedPerson",
-            "Observation",
+            "ServiceRequest",
         )
     )
 )
@@ -162,9 +207,25 @@ _READ = tuple(
 
 def remarks_on(found: Evidence, record: Record, written: Written) -> tuple[Remark, ...]:
     """What the rules have to say of what is written so far."""
-    from .sending import filled
+    short = replace(
+        written,
+        reason=written.reason[: fhir.MOST_TEXT],
+        question=written.question[: fhir.MOST_TEXT],
+    )
+    return tuple(remarks(found, filled(record, short), written.kind))
 
-    return tuple(remarks(found, filled(record, written), written.kind))
+
+def law_of(units: Units, record: Record, written: Written) -> Law:
+    """What the law asks for with the receiver written down."""
+    unit, own = units.get(written.to), record.actor.assignment
+    return Law(
+        other=unit is not None and own is not None and unit.provider != own.provider,
+        receiver=unit.name if unit is not None else "",
+        grounds=_grounds(),
+        ground=written.ground,
+        consented=unit is not None and unit.provider in record.facts.consented,
+        shares=written.shares,
+    )
 
 
 def _receivers(
@@ -191,8 +252,6 @@ def _with_defaults(
     written: Written, rows: list[Stored], routed: Routed | None, fresh: bool
 ) -> Written:
     """The proposed receiver; and with a fresh one the assessments of the last year and the latest note."""
-    from dataclasses import replace
-
     if not written.to and routed is not None and routed.routed:
         written = replace(written, to=routed.unit.id)
     if not fresh:
@@ -238,7 +297,8 @@ def _picks(
                     latest.append(r)
             found = latest
         picks = tuple(
-            Pick(line(r, names, patient), f"{r.type}/{r.id}" in chosen) for r in found[:most]
+            Pick(line(r, names, patient), there := f"{r.type}/{r.id}" in chosen, there or n < SHOWN)
+            for n, r in enumerate(found[:most])
         )
         if picks:
             made.append((_(name), picks))

@@ -2,43 +2,57 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import asdict, dataclass, replace
 from typing import Any
 
 from starlette.responses import RedirectResponse, Response
 from uuid_utils import uuid7
 
+from sammanhang.access.door import Record, Stored
 from sammanhang.access.writing import ReadsOnly
 from sammanhang.forms import drafts
-from sammanhang.forms.drafts import Draft, DraftChanged, DraftGone
+from sammanhang.forms.drafts import Draft
+from sammanhang.forms.pages import MOST_FIELDS
 from sammanhang.kernel import clock
 from sammanhang.kernel.content import content
-from sammanhang.kernel.errors import Conflict, Invalid, NotFound
+from sammanhang.kernel.errors import (
+    Conflict,
+    Invalid,
+    NotFound,
+    PreconditionFailed,
+    Refused,
+    SammanhangError,
+)
 from sammanhang.kernel.i18n import _, either
 from sammanhang.web import show
 from sammanhang.web.people import Person, person_of
 from sammanhang.web.rendering import render
 from sammanhang.web.routing import Visit, page
+from sammanhang.work.errors import ChangedMeanwhile
 from sammanhang.work.routing import NoSuchKind, kinds_from
 from sammanhang.work.units import units_of
 
 from . import request as fhir
-from . import sending
-from .compose import compose, form_draft, remarks_on, written_of
+from . import retyped, sending
+from .compose import Law, compose, form_draft, law_of, remarks_on, written_of
+from .doing import side_of
+from .duplicates import Already, open_ones, requests_of
+from .errors import AlreadySent, NoSuchRequest, NotNow, OtherPatient
 from .request import around
 from .sending import Written
-from .states import step
 from .support import Remark, Suggestion, evidence, suggestions
 
 
 @dataclass(frozen=True, slots=True)
 class KindChoice:
-    """A kind of request: its address, name, what it is for, and why the record speaks for it (None: it says nothing)."""
+    """A kind of request: its address, name, what it is for, why the record speaks for it (None: it says nothing), and
+    the open requests of the kind there are already."""
 
     address: str
     name: str
     says: str
     because: Suggestion | None
+    already: tuple[Already, ...]
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,10 +68,12 @@ class ChoosePage:
 
 @dataclass(frozen=True, slots=True)
 class SavedPart:
-    """What comes back when a draft has saved itself: when, and what the rules have to say now."""
+    """What comes back when a draft has saved itself: when, or why not (`wrong`); what the rules say now, and the law."""
 
     saved: str
+    wrong: str
     remarks: tuple[Remark, ...]
+    law: Law
     root: str
 
 
@@ -78,8 +94,10 @@ async def new(visit: Visit) -> Response:
         shown = await compose(record, id, draft, written, fresh=True)
         return render(visit, "requests/compose.html", shown)
     because = {s.kind: s for s in suggestions(await evidence(record), kinds)} if kinds else {}
+    there = open_ones(record, await requests_of(record), units) if kinds else []
     choices = [
-        KindChoice(f"?kind={k}", either(row["sv"], row["en"]), either(row["says_sv"], row["says_en"]), because.get(k))
+        KindChoice(f"?kind={k}", either(row["sv"], row["en"]), either(row["says_sv"], row["says_en"]), because.get(k),
+                   tuple(x for x in there if x.kind == k))
         for k, row in kinds.items()
     ]  # fmt: skip
     page_ = ChoosePage(
@@ -91,77 +109,194 @@ async def new(visit: Visit) -> Response:
 
 @page("/patients/{patient}/requests/{request}/edit", access="record")
 async def edit(visit: Visit) -> Response:
-    """A draft taken up again. One that has been sent is shown instead."""
+    """A draft taken up again by the unit that writes it. What has been sent is shown instead, and other units' drafts."""
     record, id = visit.opened, visit.request.path_params["request"]
     found = await around(record, id)
-    if fhir.state_of(found.request) != "draft":
-        return RedirectResponse(f"/patients/{record.patient_id}/requests/{id}", 303)
-    step("send", "draft", "sender")
     kind = fhir.kind_of(found.request)
+    ours = side_of(record.actor, found.request) == "sender"
+    if fhir.state_of(found.request) != "draft" or not ours or kind not in _kinds():
+        return _shown(record, id)
+    if not record.decision.write:
+        raise ReadsOnly
     draft = await form_draft(record, kind, id)
+    written = written_of(found.request, kind)
     return render(
         visit,
         "requests/compose.html",
-        await compose(record, id, draft, written_of(found.request, kind)),
+        await compose(record, id, draft, written, saved=found.stored),
     )
 
 
-@page("/patients/{patient}/requests/draft", access="record", methods=("POST",))
+@page(
+    "/patients/{patient}/requests/draft",
+    access="record",
+    methods=("POST",),
+    most_fields=MOST_FIELDS,
+)
 async def save(visit: Visit) -> Response:
     """Keeps what is on the page, complete or not. Comes by itself as one writes, and from the button without script."""
     record = visit.opened
     id, written = _id(visit), _written(visit)
     if visit.partial:  # the form within saves itself beside
-        await sending.save(record, id, written)
-        return await _saved(visit, written)
+        return await _saved(visit, id, written)
+    stored = await _stored(record, id)
     draft = await form_draft(record, written.kind, id)
     try:
-        kept = await drafts.save(record, draft, visit.fields)
-    except (DraftChanged, DraftGone) as e:
-        return await _again(visit, id, written, draft, wrong=either(e.sv, e.en))
-    form = f"QuestionnaireResponse/{kept.stored.id}" if kept.stored is not None else ""
-    await sending.save(record, id, replace(written, form=form))
+        _still_a_draft(stored)
+        form = fhir.form_of(stored.resource) if stored is not None else ""
+        await sending.save(record, id, replace(written, form=form))
+        await drafts.save(record, draft, visit.fields)
+    except (Invalid, Conflict) as e:
+        return await _again(visit, id, written, _typed(draft, visit), wrong=e, stored=stored)
     return RedirectResponse(f"/patients/{record.patient_id}/requests/{id}/edit", 303)
 
 
-async def _saved(visit: Visit, written: Written) -> Response:
-    """When it was saved, and what the rules say of it now."""
+async def _saved(visit: Visit, id: str, written: Written) -> Response:
+    """Keeps it, and says when, what the rules say of it now, and what the law asks for with its receiver."""
     record = visit.opened
+    wrong, status = "", 200
+    try:
+        await sending.save(record, id, written)
+    except (NotNow, ChangedMeanwhile, PreconditionFailed):
+        sent = AlreadySent()
+        wrong, status = either(sent.sv, sent.en), 409
+    except (Invalid, Conflict) as e:
+        wrong, status = either(e.sv, e.en), e.status
     said = _("Utkast sparat %(time)s") % {"time": show.time(clock.now())}
-    part = SavedPart(
-        said, remarks_on(await evidence(record), record, written), f"/patients/{record.patient_id}"
-    )
-    return render(visit, "requests/saved.html", part)
+    found = remarks_on(await evidence(record), record, written) if not wrong else ()
+    law = law_of(await units_of(visit.services.database), record, written)
+    part = SavedPart(said, wrong, found, law, f"/patients/{record.patient_id}")
+    return render(visit, "requests/saved.html", part, status)
 
 
-@page("/patients/{patient}/requests/send", access="record", methods=("POST",))
+@page(
+    "/patients/{patient}/requests/send", access="record", methods=("POST",), most_fields=MOST_FIELDS
+)
 async def send(visit: Visit) -> Response:
     """Sends. What is missing is said at its place, with everything that was written kept."""
     record, id, form = visit.opened, _id(visit), visit.form
     if form.get("do") == "discard":
-        await sending.discard(record, id)
-        return RedirectResponse(f"/patients/{record.patient_id}", 303)
-    if form.get("do") == "save" or any(n.endswith("~do") for n, _v in visit.fields):
+        return await _discard(visit, id)
+    if form.get("do") != "send":
         return await save(visit)
-    written = _written(visit)
+    written, stored = _written(visit), await _stored(record, id)
+    if stored is not None and _sent_just_so(stored.resource, written):
+        return _shown(record, id, "send")  # a double click, or the page sent anew
     draft = await form_draft(record, written.kind, id)
+    ready = _typed(draft, visit)
     try:
+        _still_a_draft(stored)
         ready = await drafts.ready(draft, visit.fields)
         faults, missing = drafts.faults(ready), await sending.missing(record, written)
         if faults or missing:  # all of it is said at once
             return await _again(
                 visit, id, written, ready, faults=missing, form_faults=tuple(faults),
-                wrong=_("Något saknas innan begäran kan skickas."),
+                wrong=Invalid("Something is missing before the request can be sent.", "Något saknas innan begäran kan skickas."),
+                stored=stored,
             )  # fmt: skip
-        await sending.send(record, id, written, form=(ready.stored, drafts.completed(ready)))
-    except (Invalid, Conflict) as e:
-        return await _again(visit, id, written, draft, wrong=either(e.sv, e.en))
-    return RedirectResponse(f"/patients/{record.patient_id}/requests/{id}?done=send", 303)
+        await _send(visit, id, written, ready)
+    except (Invalid, Conflict, Refused) as e:
+        now = await _stored(record, id)  # the other click may have been the first
+        if now is not None and _sent_just_so(now.resource, written):
+            return _shown(record, id, "send")
+        return await _again(visit, id, written, ready, wrong=e, stored=now)
+    return _shown(record, id, "send")
 
 
-async def _again(visit: Visit, id: str, written: Written, draft: Draft, **more: Any) -> Response:
-    shown = await compose(visit.opened, id, draft, written, **more)
-    return render(visit, "requests/compose.html", shown, 400)
+async def _send(visit: Visit, id: str, written: Written, ready: Draft) -> None:
+    """Sends, with the counts of what was typed though it was known (M67)."""
+    record = visit.opened
+    units = await units_of(visit.services.database)
+    open_now = open_ones(record, await requests_of(record), units, id)
+    response = drafts.completed(ready)
+    same = sum(a.kind == written.kind for a in open_now)
+    counts = await retyped.count(ready.record, ready.form, response, same)
+    retyped.mark(response, counts)
+    await sending.send(
+        record, id, written, form=(ready.stored, response), told={"answers": asdict(counts)}
+    )
+
+
+async def _discard(visit: Visit, id: str) -> Response:
+    """The draft and its form are thrown away; they stay in the history."""
+    record, written = visit.opened, _written(visit)
+    stored = await _stored(record, id)
+    if stored is not None:
+        await sending.discard(record, id)
+    await drafts.discard(record, await form_draft(record, written.kind, id))
+    return RedirectResponse(f"/patients/{record.patient_id}", 303)
+
+
+async def _stored(record: Record, id: str) -> Stored | None:
+    """The request as it is stored; None before it is. Raises `NoSuchRequest` for what is none of the unit's."""
+    stored = await record.find("ServiceRequest", id)
+    if stored is None:
+        return None
+    r = stored.resource
+    if not fhir.is_care_request(r) or fhir.sender_of(r)[1] != _unit(record):
+        raise NoSuchRequest
+    return stored
+
+
+def _unit(record: Record) -> str:
+    a = record.actor.assignment
+    return a.unit if a is not None else ""
+
+
+def _still_a_draft(stored: Stored | None) -> None:
+    """Raises `AlreadySent`."""
+    if stored is not None and fhir.state_of(stored.resource) != "draft":
+        raise AlreadySent
+
+
+def _sent_just_so(r: Any, written: Written) -> bool:
+    """Whether the request has been sent with the very words that come now."""
+    words = (" ".join(written.reason.split()), " ".join(written.question.split()))
+    sent = (" ".join(fhir.reason_of(r).split()), " ".join(fhir.question_of(r).split()))
+    return fhir.state_of(r) != "draft" and words == sent
+
+
+def _typed(draft: Draft, visit: Visit) -> Draft:
+    """The form with what stands on the page, whatever has become of the stored one."""
+    return drafts.typed(draft, visit.fields)[0]
+
+
+def _shown(record: Record, id: str, done: str = "") -> Response:
+    return RedirectResponse(
+        f"/patients/{record.patient_id}/requests/{id}" + (f"?done={done}" if done else ""), 303
+    )
+
+
+async def _again(
+    visit: Visit, id: str, written: Written, draft: Draft, *, wrong: SammanhangError, stored: Stored | None,
+    **more: Any,
+) -> Response:  # fmt: skip
+    """The page once more, with all that was written and what was wrong."""
+    if type(wrong) is Conflict:  # the id is taken, and not in this record
+        wrong = OtherPatient()
+    instead = ""
+    if isinstance(wrong, AlreadySent):  # what is written can still be sent, as another request
+        instead, id, stored = (
+            f"/patients/{visit.opened.patient_id}/requests/{id}",
+            str(uuid7()),
+            None,
+        )
+        draft = replace(draft, stored=None, about=f"ServiceRequest/{id}")
+    shown = await compose(
+        visit.opened,
+        id,
+        draft,
+        written,
+        wrong=either(wrong.sv, wrong.en),
+        instead=instead,
+        saved=stored,
+        **more,
+    )
+    return render(visit, "requests/compose.html", shown, wrong.status)
+
+
+def _kinds() -> Any:
+    return content("routing/requests")["kinds"]
 
 
 def _id(visit: Visit) -> str:
@@ -175,7 +310,7 @@ def _id(visit: Visit) -> str:
 def _written(visit: Visit) -> Written:
     """What stands on the page. Raises `NoSuchKind`."""
     f = visit.form
-    if f.get("kind", "") not in content("routing/requests")["kinds"]:
+    if f.get("kind", "") not in _kinds():
         raise NoSuchKind(f.get("kind", ""))
     chosen = dict.fromkeys(
         v for n, v in visit.fields if n == "attach" and v.count("/") == 1 and len(v) < 130

@@ -28,6 +28,7 @@ from sammanhang.work.errors import ChangedMeanwhile
 from sammanhang.work.units import Unit, Units, units_of
 
 from . import request as fhir
+from . import roles
 from .errors import NoSuchRequest, TextMissing, TextTooLong
 from .request import Around, around
 from .states import DUE, TASK_STATUS, Side, Transition, step
@@ -192,9 +193,9 @@ class Doing:
         fhir.set_state(self.request, state)
         self.changes.update(self.found.stored, self.request, sent_to=self.both)
 
-    async def done(self) -> None:
-        """Stores it all. Raises `PreconditionFailed` when somebody was there before."""
-        await self.changes.commit(f"request-{self.verb}", verb=self.verb)
+    async def done(self, **told: Any) -> None:
+        """Stores it all; `told` goes into the trace. Raises `PreconditionFailed` when somebody was there before."""
+        await self.changes.commit(f"request-{self.verb}", verb=self.verb, **told)
 
 
 async def begin(record: Record, id: str, verb: str, text: str = "") -> Doing:
@@ -207,6 +208,7 @@ async def begin(record: Record, id: str, verb: str, text: str = "") -> Doing:
     if side is None:
         raise NoSuchRequest
     transition = step(verb, fhir.state_of(found.request), side)
+    roles.check(record.actor, verb)
     written = text.strip()
     if transition.text and not written:
         raise TextMissing

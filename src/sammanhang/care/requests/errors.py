@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from sammanhang.kernel.errors import Conflict, Invalid, NotFound
+from sammanhang.kernel.errors import Conflict, Invalid, NotFound, Refused
 
 
 class NoSuchRequest(NotFound):
@@ -66,3 +66,41 @@ class OtherPatient(Invalid):
         super().__init__(
             "The draft belongs to another patient.", "Utkastet hör till en annan patient."
         )
+
+
+class AlreadySent(Conflict):
+    """The request was sent before this came, from another page; what is written here was not sent."""
+
+    def __init__(self) -> None:
+        super().__init__(
+            "The request has been sent already, from another page. What you have written here was not sent.",
+            "Begäran är redan skickad, från en annan sida. Det du har skrivit här skickades inte.",
+        )
+
+
+class NotYourRole(Refused):
+    """The decision belongs to a colleague with another role (content/requests/roles)."""
+
+    def __init__(self) -> None:
+        super().__init__(
+            "Your role does not make this decision. Ask a colleague at the unit; a draft can be saved for them.",
+            "Din roll fattar inte det beslutet. Be en kollega på enheten; ett utkast kan sparas åt dem.",
+            rule="R2",
+        )
+
+
+class NoReceiver(Invalid):
+    """No unit was chosen to send it on to, or it was the unit's own."""
+
+    def __init__(self) -> None:
+        super().__init__(
+            "Choose another unit than your own to send it on to.",
+            "Välj en annan enhet än den egna att skicka vidare till.",
+        )
+
+
+class NoSuchList(NotFound):
+    """Roles without record rights have no lists of care requests."""
+
+    def __init__(self) -> None:
+        super().__init__("There is no such page.", "Sidan finns inte.")

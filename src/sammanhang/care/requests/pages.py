@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Any
 
@@ -12,16 +12,19 @@ from starlette.responses import RedirectResponse, Response
 from sammanhang.access.door import Record
 from sammanhang.kernel import clock
 from sammanhang.kernel.content import content
-from sammanhang.kernel.errors import Conflict, Invalid, NotFound
+from sammanhang.kernel.errors import Conflict, Invalid, NotFound, Refused
 from sammanhang.kernel.i18n import N_, _, either
 from sammanhang.web import show
 from sammanhang.web.directory import Directory
+from sammanhang.web.find import typed
+from sammanhang.web.people import mark_similar
 from sammanhang.web.rendering import render
 from sammanhang.web.routing import Visit, page
+from sammanhang.work.deadlines import PRIORITIES
 from sammanhang.work.units import units_of
 
 from . import queries, receiving, sending
-from .errors import BadTime
+from .errors import BadTime, NoSuchList
 from .queries import Box, Listed
 from .receiving import FirstVisit
 from .states import STATES
@@ -32,6 +35,20 @@ NAMES = {
     "us": N_("Väntar på oss"), "them": N_("Väntar på dem"), "open": N_("Alla pågående"), "drafts": N_("Utkast"),
     "ended": N_("Avslutade"),
 }  # fmt: skip
+
+
+EMPTY = {
+    ("incoming", "us"): N_("Ingen begäran väntar på er."),
+    ("incoming", "them"): N_("Ni väntar inte på svar om någon begäran ni har fått."),
+    ("incoming", "open"): N_("Ingen begäran har kommit som inte är avslutad."),
+    ("outgoing", "us"): N_("Ingen begäran ni har skickat väntar på er."),
+    ("outgoing", "them"): N_("Ni väntar inte på någon mottagare."),
+    ("outgoing", "open"): N_(
+        "Ni har ingen pågående begäran. Öppna en patient och välj Ny vårdbegäran."
+    ),
+    ("", "drafts"): N_("Inga utkast är sparade på enheten."),
+    ("", "ended"): N_("Ingen begäran är avslutad än."),
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,6 +64,15 @@ class Row:
     left: str
     late: bool
     up: str
+
+
+@dataclass(frozen=True, slots=True)
+class Level:
+    """Rows of one priority: its key and name; both empty when the list is not by priority."""
+
+    key: str
+    name: str
+    rows: list[Row]
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,8 +92,10 @@ class ListPage:
     title   the headline; `unit` whose they are
     boxes   incoming and outgoing
     views   what can be looked at in the box
-    rows    the requests
+    groups  the requests by priority, the most urgent first; in one group where nothing is waited for
+    waits   whether the list is of what is waited for
     q       what was searched for
+    empty   what is said when there is nothing
     box, view  the ones chosen
     """
 
@@ -75,18 +103,27 @@ class ListPage:
     unit: str
     boxes: tuple[Choice, ...]
     views: tuple[Choice, ...]
-    rows: list[Row]
+    groups: tuple[Level, ...]
+    waits: bool
     q: str
+    empty: str
     box: str
     view: str
 
 
-@page("/requests", access="staff")
+@page("/requests", access="staff", methods=("GET", "POST"))
 async def requests(visit: Visit) -> Response:
-    """Incoming and outgoing; filters are addresses, so that one can come back to them."""
+    """Incoming and outgoing; filters are addresses, so that one can come back to them. What is searched for comes in
+    the body: no address holds an identity number.
+
+    Raises `NoSuchList` for roles without record rights: their menu has no such page.
+    """
     actor = visit.actor
     assert actor.assignment is not None
-    wanted, view = visit.asked("box"), visit.asked("view")
+    if not content("rules/roles")["roles"].get(actor.assignment.role, {}).get("read"):
+        raise NoSuchList
+    asked = visit.form if visit.request.method == "POST" else dict(visit.request.query_params)
+    wanted, view = asked.get("box", ""), asked.get("view", "")
     counts = await queries.counts(visit.services, actor.assignment.unit)
     box: Box = "outgoing" if wanted == "outgoing" else "incoming"
     if not wanted and not counts.get(("incoming", "open")) and counts.get(("outgoing", "open")):
@@ -102,8 +139,11 @@ async def requests(visit: Visit) -> Response:
         )
     )
     units = await units_of(visit.services.database)
-    q = visit.asked("q")[:100]
-    rows = [_row(r, units.name(r.other)) for r in found]
+    q = typed(visit)[:100]
+    people = mark_similar({r.person.id: r.person for r in found}.values())
+    marked = {p.id: p for p in people}
+    rows = [_row(replace(r, person=marked[r.person.id]), units.name(r.other)) for r in found]
+    waits = view not in ("drafts", "ended")
     shown = ListPage(
         _("Vårdbegäran"),
         actor.assignment.unit_name,
@@ -113,11 +153,18 @@ async def requests(visit: Visit) -> Response:
             for v, name in NAMES.items()
             if not (box == "incoming" and v == "drafts")
         ),
-        [r for r in rows if _fits(r, q)],
-        q, box, view,
+        _levels([r for r in rows if _fits(r, q)], waits), waits, q, _(EMPTY.get((box, view)) or EMPTY[("", view)]), box, view,
     )  # fmt: skip
     template = "requests/rows.html" if visit.partial else "requests/list.html"
     return render(visit, template, shown)
+
+
+def _levels(rows: list[Row], waits: bool) -> tuple[Level, ...]:
+    """The rows by priority, each in the order it came; all together where nothing is waited for."""
+    if not waits:
+        return (Level("", "", rows),) if rows else ()
+    found = {p: [r for r in rows if r.request.priority == p] for p in PRIORITIES}
+    return tuple(Level(p, some[0].priority, some) for p, some in found.items() if some)
 
 
 def _row(r: Listed, other: str) -> Row:
@@ -153,6 +200,16 @@ def _fits(row: Row, q: str) -> bool:
     return all(word in haystack for word in q.casefold().split())
 
 
+DONE = {
+    "send": N_("Skickat till %(unit)s."), "receive": N_("Du har tagit emot begäran."),
+    "ask": N_("Frågan är skickad."), "accept": N_("Begäran är accepterad."), "reject": N_("Begäran är avslagen."),
+    "redirect": N_("Skickat vidare till %(unit)s."), "plan": N_("Besöket är bokat."), "start": N_("Påbörjat."),
+    "answer": N_("Svaret är skickat och ligger i avsändarens journal."), "reply": N_("Svaret är skickat."),
+    "withdraw": N_("Begäran är återkallad."), "close": N_("Begäran är avslutad."),
+    "write": N_("Meddelandet är skickat."), "write-back": N_("Meddelandet är skickat."),
+}  # fmt: skip
+
+
 @dataclass(frozen=True, slots=True)
 class OnePage:
     """One care request.
@@ -160,6 +217,7 @@ class OnePage:
     title    the headline
     request  all that is shown of it
     typed    what was written when something was wrong with it; `wrong` says what, `verb` where
+    done     what was done just now, in a sentence; `undo` the address that takes it back, empty for none
     """
 
     title: str
@@ -167,6 +225,8 @@ class OnePage:
     typed: dict[str, str]
     wrong: str
     verb: str
+    done: str
+    undo: str
 
 
 @page("/patients/{patient}/requests/{request}", access="record")
@@ -185,16 +245,23 @@ async def do(visit: Visit) -> Response:
         raise NotFound("There is no such choice.", "Det valet finns inte.")
     try:
         await act(record, id, form)
-    except (Invalid, Conflict) as e:
+    except (Invalid, Conflict, Refused) as e:
         return await _show(visit, either(e.sv, e.en), verb, e.status)
     return RedirectResponse(f"/patients/{record.patient_id}/requests/{id}?done={verb}", 303)
 
 
 async def _show(visit: Visit, wrong: str = "", verb: str = "", status: int = 200) -> Response:
     shown = await view_of(visit, visit.request.path_params["request"])
-    typed = dict(visit.form) if wrong else {}
+    kept = dict(visit.form) if wrong else {}
     template = "print" if visit.asked("print") else "part" if visit.partial else "one"
-    made = OnePage(f"{shown.person.name} – {shown.kind}", shown, typed, wrong, verb)
+    done = visit.asked("done") if not wrong else ""
+    undo = f"{shown.root}/requests/{shown.id}?open=withdraw#act-withdraw"
+    can = done == "send" and any(a.verb == "withdraw" for a in shown.actions)
+    made = OnePage(
+        f"{shown.person.name} – {shown.kind}", shown, kept, wrong, verb or visit.asked("open"),
+        _(DONE[done]) % {"unit": shown.receiver.name if shown.receiver else ""} if done in DONE else "",
+        undo if can else "",
+    )  # fmt: skip
     return render(visit, f"requests/{template}.html", made, status)
 
 
@@ -205,8 +272,8 @@ def _visit_of(form: dict[str, str]) -> FirstVisit:
             f"{form.get('day', '').strip()}T{form.get('time', '').strip()}"
         )
         at = day.replace(tzinfo=clock.STOCKHOLM)
-        return FirstVisit(at, int(form.get("minutes", "60")), form.get("by", ""))
-    except ValueError:
+        return FirstVisit(at, int(form.get("minutes", "60")[:4]), form.get("by", ""))
+    except (ValueError, OverflowError):
         raise BadTime from None
 
 

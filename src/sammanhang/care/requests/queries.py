@@ -77,7 +77,7 @@ async def listed(
     order = (
         "q.modified DESC"
         if view in ("ended", "drafts")
-        else "t.deadline NULLS LAST, q.priority, q.modified"
+        else "q.priority, t.deadline NULLS LAST, q.modified"
     )
     async with database.reading(EVERYTHING) as connection:
         database.queries += 1

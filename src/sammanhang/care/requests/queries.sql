@@ -14,3 +14,21 @@ SELECT 'incoming', state, count(*) FROM work.request WHERE receiver = %s AND sta
 
 -- bodies: the requests of a list, through the wall
 SELECT r.self, r.body FROM store.other r WHERE r.type = %s AND r.self = ANY(%s::bigint[]) AND {wall};
+
+-- retyped: how the answers of sent requests' forms came about, summed by unit and form (M67), through the wall
+SELECT u.id, b ->> 'questionnaire', count(*), coalesce(sum(n.kept), 0)::int, coalesce(sum(n.changed), 0)::int,
+       coalesce(sum(n.removed), 0)::int, coalesce(sum(n.retyped), 0)::int, coalesce(sum(n.typed), 0)::int,
+       coalesce(sum(n.duplicates), 0)::int
+  FROM (SELECT r.unit, convert_from(r.body, 'UTF8')::jsonb AS b FROM store.other r
+         WHERE r.type = %s AND r.occurred >= %s AND r.occurred < %s AND {wall}) q
+  CROSS JOIN LATERAL jsonb_path_query(b, '$.extension[*]') e
+  CROSS JOIN LATERAL (SELECT sum((p ->> 'valueInteger')::int) FILTER (WHERE p ->> 'url' = 'kept') AS kept,
+         sum((p ->> 'valueInteger')::int) FILTER (WHERE p ->> 'url' = 'changed') AS changed,
+         sum((p ->> 'valueInteger')::int) FILTER (WHERE p ->> 'url' = 'removed') AS removed,
+         sum((p ->> 'valueInteger')::int) FILTER (WHERE p ->> 'url' = 'retyped') AS retyped,
+         sum((p ->> 'valueInteger')::int) FILTER (WHERE p ->> 'url' = 'typed') AS typed,
+         sum((p ->> 'valueInteger')::int) FILTER (WHERE p ->> 'url' = 'duplicates') AS duplicates
+    FROM jsonb_array_elements(e -> 'extension') p) n
+  LEFT JOIN store.party u ON u.number = q.unit
+ WHERE e ->> 'url' = %s
+ GROUP BY 1, 2 ORDER BY 1, 2;

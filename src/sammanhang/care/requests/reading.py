@@ -25,6 +25,8 @@ class Asked:
 async def asked_of(record: Record, found: Around) -> tuple[Asked, ...]:
     """The form's questions that were answered, in order; none when there is no form."""
     reference = fhir.form_of(found.request)
+    if not reference and found.forms:  # of a draft that has saved itself: the newest
+        reference = f"QuestionnaireResponse/{found.forms[-1].id}"
     if not reference:
         return ()
     stored = next((s for s in found.forms if f"QuestionnaireResponse/{s.id}" == reference), None)

@@ -19,6 +19,7 @@ from sammanhang.fhir.r4 import (
 )
 from sammanhang.fhir.r4.appointment import AppointmentParticipant
 from sammanhang.fhir.r4.documentreference import DocumentReferenceContent, DocumentReferenceContext
+from sammanhang.kernel.clock import STOCKHOLM
 from sammanhang.kernel.content import content
 from sammanhang.work import tasks
 from sammanhang.work.commands import colleague, myself
@@ -27,10 +28,12 @@ from sammanhang.work.routing import route
 
 from . import request as fhir
 from .doing import Doing, again_once, begin
-from .errors import BadTime, Incomplete
+from .errors import BadTime, NoReceiver
 
 CARE_TYPE = "http://sammanhang.se/fhir/CodeSystem/care-type"
 ANSWER_CATEGORY = "http://sammanhang.se/fhir/CodeSystem/document-category"
+# A first visit further ahead than this is a slip of the keys.
+FARTHEST = timedelta(days=730)
 NOTE_TYPE = "urn:oid:1.2.752.129.2.2.2.11"
 
 
@@ -93,9 +96,11 @@ async def redirect(record: Record, id: str, to: str, reason: str) -> None:
     """On to the unit it should have gone to, with a time of its own. Raises `Invalid` for a unit that is none."""
     d = await begin(record, id, "redirect", reason)
     kind = fhir.kind_of(d.request)
+    if not to:
+        raise NoReceiver
     routed = route(d.units, kind, record.patient, d.now, to)
     if routed.unit.id == d.receiver.id:
-        raise Incomplete({"to": "Välj en annan enhet än den egna."})
+        raise NoReceiver
     d.turn_main("withdrawn", take=True, reason=d.text)
     d.finish("question", d.sender[1])
     d.tell(d.text, routed.unit.name)
@@ -114,7 +119,7 @@ async def plan(record: Record, id: str, visit: FirstVisit) -> None:
     Raises `BadTime`, `NoSuchColleague`.
     """
     d = await begin(record, id, "plan")
-    if visit.at <= d.now or not 5 <= visit.minutes <= 480:
+    if not d.now < visit.at < d.now + FARTHEST or not 5 <= visit.minutes <= 480:
         raise BadTime
     by = await _colleague(d, visit.by)
     kind = content("routing/requests")["kinds"].get(fhir.kind_of(d.request), {})
@@ -128,7 +133,7 @@ async def plan(record: Record, id: str, visit: FirstVisit) -> None:
         d.now,
         d.receiver.calendar,
     )
-    d.make("care-request-visit", d.receiver, "sjukskoterska", to=by, focus=where, due=due, description=_visit_words(kind), based_on=True)  # fmt: skip
+    d.make("care-request-visit", d.receiver, "sjukskoterska", to=by, focus=where, due=due, description=f"{_visit_words(kind)}, {visit.at.astimezone(STOCKHOLM):%Y-%m-%d %H:%M}", based_on=True)  # fmt: skip
     d.turn_main("planned", renew=True, take=True)
     d.tell("", tasks.instant(visit.at))
     d.move("planned")

@@ -21,7 +21,7 @@ from typing import Any
 
 from sammanhang.access.door import Record, Stored
 from sammanhang.access.writing import owner_of
-from sammanhang.fhir.indexing import self_hash
+from sammanhang.fhir.indexing import coded, self_hash
 from sammanhang.fhir.r4 import CodeableConcept, Coding, Extension, Reference, ServiceRequest
 from sammanhang.kernel.content import content
 from sammanhang.store.search.parameters import parameter
@@ -77,6 +77,48 @@ class Around:
 def _places() -> tuple[int, ...]:
     found = [parameter(kind, code) for kind, code in _AROUND]
     return tuple(s.number for p in found if p is not None for s in p.slots)
+
+
+@cache
+def _of_the_kind() -> tuple[int, ...]:
+    """The search tokens of every vårdbegäran."""
+    found = parameter("ServiceRequest", "category")
+    assert found is not None
+    return tuple(coded(CATEGORY, VARDBEGARAN)[1] ^ s.number for s in found.slots)
+
+
+async def sent_in(record: Record, limit: int = 200) -> list[Around]:
+    """Every request that was sent in a record, as this reader may see it, the newest first, each with its tasks
+    and visits alone; two queries, one where there is none."""
+    rows = await record.resources("ServiceRequest", limit=limit, tokens=[_of_the_kind()])
+    rows = [
+        s
+        for s in rows
+        if s.resource.status != "entered-in-error" and state_of(s.resource) != "draft"
+    ]
+    if not rows:
+        return []
+    named = [self_hash("ServiceRequest", s.id) ^ place for s in rows for place in _places()]
+    beside: dict[str, list[Stored]] = {}
+    for row in await record.resources("Task", "Appointment", tokens=[named]):
+        for reference in _names(row.resource):
+            beside.setdefault(reference, []).append(row)
+    return [_with(s, beside.get(f"ServiceRequest/{s.id}", [])) for s in rows]
+
+
+def _with(stored: Stored, rows: list[Stored]) -> Around:
+    """A request with its tasks and visits, each once, the oldest first."""
+    once = sorted({(r.type, r.id): r for r in rows}.values(), key=_when)
+    tasks, visits = ([r for r in once if r.type == kind] for kind in ("Task", "Appointment"))
+    return Around(stored, stored.resource, tuple(tasks), (), (), (), (), tuple(visits))
+
+
+def _names(r: Any) -> set[str]:
+    """The references of a Task or Appointment to what it is about."""
+    focus = getattr(r, "focus", None)
+    return {
+        x.reference or "" for x in (*([focus] if focus is not None else []), *(r.basedOn or ()))
+    }
 
 
 async def around(record: Record, id: str) -> Around:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -22,6 +23,7 @@ from sammanhang.work.routing import NoSuchKind, kinds_from, route
 from sammanhang.work.units import units_of
 
 from . import request as fhir
+from . import roles
 from .doing import Doing, again_once, begin, side_of
 from .errors import Incomplete, NoSuchRequest, OtherPatient, TextTooLong
 from .request import Around, around
@@ -71,7 +73,7 @@ async def save(record: Record, id: str, written: Written, *, base: Any = None) -
         await changes.commit("request-draft")
         return (made.reference or "").removeprefix("ServiceRequest/")
     draft = stored.resource
-    if side_of(record.actor, draft) != "sender":
+    if _not_ours(record, draft):
         raise NoSuchRequest
     step("send", fhir.state_of(draft), "sender")
     before = encode(draft)
@@ -104,6 +106,11 @@ def _new(record: Record, written: Written, base: Any = None) -> Any:
     return fhir.new_request(record.patient_id, written.kind, myself(record.actor), clock.now())
 
 
+def _not_ours(record: Record, draft: Any) -> bool:
+    """Whether it is no draft of the person's unit: another unit's request, or an order of another sort."""
+    return not fhir.is_care_request(draft) or side_of(record.actor, draft) != "sender"
+
+
 def filled(record: Record, written: Written) -> Any:
     """A request with what is written so far, not stored: for the rules to look at. Raises `NoSuchKind`."""
     draft = _new(record, written)
@@ -132,20 +139,23 @@ def _fill(draft: Any, written: Written) -> None:
 
 @again_once
 async def send(
-    record: Record, id: str, written: Written, *, form: tuple[Stored | None, Any] | None = None, base: Any = None
+    record: Record, id: str, written: Written, *, form: tuple[Stored | None, Any] | None = None, base: Any = None,
+    told: Mapping[str, Any] | None = None,
 ) -> str:  # fmt: skip
     """Sends: the request, the receiver's task with its deadline, what is told, as one. Returns the id.
 
-    `form` is the filled-in form, completed, and its draft when there is one; `base` as in `save`. Raises `Incomplete` with what is missing
+    `form` is the filled-in form, completed, and its draft when there is one; `base` as in `save`; `told` goes into
+    the trace. Raises `Incomplete` with what is missing
     field by field, `NotNow` when it has been sent already, and what routing raises.
     """
     stored = await record.find("ServiceRequest", id) if id else None
     draft = stored.resource if stored is not None else _new(record, written, base)
     if (draft.subject.reference or "") != f"Patient/{record.patient_id}":
         raise OtherPatient
-    if stored is not None and side_of(record.actor, draft) != "sender":
+    if stored is not None and _not_ours(record, draft):
         raise NoSuchRequest
     transition = step("send", fhir.state_of(draft), "sender")
+    roles.check(record.actor, "send")
     units = await units_of(record.doors.database)
     own = units.get(record.actor.assignment.unit) if record.actor.assignment is not None else None
     if written.kind not in kinds_from(own, record.facts.age):
@@ -175,7 +185,7 @@ async def send(
     kind = "care-request" if routed.routed else "distribute"
     d.make(kind, routed.unit, routed.function)
     d.tell("" if routed.routed else _("Ingen regel ledde till en mottagare"), routed.unit.name)
-    await d.done()
+    await d.done(**(told or {}))
     return id
 
 

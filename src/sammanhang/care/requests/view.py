@@ -6,12 +6,12 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
 
+from sammanhang.access.actor import Actor
 from sammanhang.access.door import Record, Stored
 from sammanhang.kernel import clock
 from sammanhang.kernel.clock import STOCKHOLM
 from sammanhang.kernel.content import content
 from sammanhang.kernel.i18n import _, either
-from sammanhang.web import show
 from sammanhang.web.people import Person, person_of
 from sammanhang.web.routing import Visit
 from sammanhang.work import tasks
@@ -20,11 +20,15 @@ from sammanhang.work.routing import proposed
 from sammanhang.work.units import Unit, Units, units_of
 
 from . import request as fhir
+from . import roles
 from .attachments import Attached, attached
+from .contacts import Contact, contacts_of
+from .delivery import undelivered_of
 from .doing import MAIN, side_of
 from .reading import Asked, asked_of
 from .request import Around, around
 from .states import NEXT_STEP, STATES, TEXTS, TRANSITIONS, WAITS_ON, possible
+from .story import Happened, story_of
 
 LEVELS = ("reminder", "colleague", "head", "operations")
 
@@ -46,19 +50,6 @@ class Action:
 
 
 @dataclass(frozen=True, slots=True)
-class Happened:
-    """One line of the story: when, who, what they did, at which unit, what they wrote; `message` for conversation."""
-
-    at: str
-    who: str
-    unit: str
-    did: str
-    words: str
-    message: bool
-    ours: bool
-
-
-@dataclass(frozen=True, slots=True)
 class RequestView:
     """All that is shown of a request.
 
@@ -66,10 +57,11 @@ class RequestView:
     person       whom it is about
     kind, state  in words; `code` the state's key
     priority     in words, `urgent` when it is an emergency
-    sender, receiver   names of the units, with phone
+    sender, receiver   names of the units, with phone; `asker` the person who sent it
+    contacts     whom to call about the patient
     next         the next step, `whose` turn it is, `ours` whether it is ours
     deadline     by when; `late` when it has passed, `up` the step it has gone up to
-    owner        who has taken it; empty when nobody has
+    owner        who has the next step; empty when nobody has taken it. `taker` who at the receiver has taken it
     reason, question  what was written
     form         the filled-in form, question by question
     attached     what was chosen from the record; what may not be seen is counted in `unseen`
@@ -93,6 +85,8 @@ class RequestView:
     urgent: bool
     sender: Unit | None
     receiver: Unit | None
+    asker: str
+    contacts: tuple[Contact, ...]
     next: str
     whose: str
     ours: bool
@@ -100,6 +94,7 @@ class RequestView:
     late: bool
     up: str
     owner: str
+    taker: str
     reason: str
     question: str
     form: tuple[Asked, ...]
@@ -155,6 +150,8 @@ async def view_of(visit: Visit, id: str) -> RequestView:
         urgent=r.priority == "stat",
         sender=sender,
         receiver=receiver,
+        asker=(r.requester.display or "") if r.requester is not None else "",
+        contacts=await contacts_of(record),
         next=_(NEXT_STEP[code]),
         whose=(receiver.name if receiver else "") if waits == "receiver" else (sender.name if sender else "") if waits else "",
         ours=waits is not None and waits == side,
@@ -162,6 +159,7 @@ async def view_of(visit: Visit, id: str) -> RequestView:
         late=deadline is not None and deadline < clock.now(),
         up=_up(level, deadlines),
         owner=owner,
+        taker=_holder(main or _last(found, receiver)),
         reason=fhir.reason_of(r),
         question=fhir.question_of(r),
         form=await asked_of(record, found),
@@ -169,8 +167,8 @@ async def view_of(visit: Visit, id: str) -> RequestView:
         unseen=sum(a is None for a in chosen),
         ground=_ground(fhir.ground_of(r)),
         consent=receiver is not None and (receiver.provider in record.facts.consented or receiver.provider == fhir.sender_of(r)[0]),
-        story=_story(found, record, units),
-        actions=_actions(code, side),
+        story=story_of(found, record, units),
+        actions=_actions(code, side, record.actor),
         draft=code == "draft",
         visit=_visit(found),
         colleagues=staff,
@@ -179,9 +177,22 @@ async def view_of(visit: Visit, id: str) -> RequestView:
         time=time,
         others=_others(units, kind, record, receiver) if side == "receiver" else (),
         enrols=either(kind["enrols"]["sv"], kind["enrols"]["en"]).lower() if kind and kind.get("enrols") else "",
-        undelivered="",
+        undelivered=await undelivered_of(database, found, clock.now()) if side else "",
         side=side or "",
     )  # fmt: skip
+
+
+def _holder(stored: Stored | None) -> str:
+    held = tasks.taken_by(stored.resource) if stored is not None else None
+    return (held.display or "") if held is not None else ""
+
+
+def _last(found: Around, receiver: Unit | None) -> Stored | None:
+    """The receiver's task when it is done: the newest at the unit."""
+    there = [
+        t for t in found.tasks if receiver is not None and tasks.owner_of(t.resource) == receiver.id
+    ]
+    return next((t for t in reversed(there) if tasks.kind_of(t.resource) in MAIN), None)
 
 
 def _main(found: Around, receiver: Unit | None) -> Stored | None:
@@ -226,64 +237,17 @@ def _ground(code: str) -> str:
     return either(known["sv"], known["en"]) if known else ""
 
 
-def _story(found: Around, record: Record, units: Units) -> tuple[Happened, ...]:
-    """Acts and messages together, oldest first. A question and its reply stand as what was said."""
-    own = record.actor.assignment.unit if record.actor.assignment is not None else ""
-    lines = []
-    for stored in found.acts:
-        p = stored.resource
-        verb = p.activity.coding[0].code if p.activity is not None and p.activity.coding else ""
-        if verb in ("write", "write-back", "ask", "reply"):
-            continue  # their messages stand for them
-        agent = p.agent[0]
-        unit = (
-            (agent.onBehalfOf.reference or "").removeprefix("Organization/")
-            if agent.onBehalfOf
-            else ""
-        )
-        did = _(TRANSITIONS[verb].done) if verb in TRANSITIONS else verb
-        more = p.activity.text if p.activity is not None else ""
-        if verb == "plan" and more:
-            did = f"{did}: {show.when(more)}"
-        elif more:
-            did = f"{did}: {more}"
-        words = next((c.text for c in p.reason or () if c.text), "")
-        lines.append(
-            Happened(
-                p.recorded,
-                agent.who.display or "",
-                units.name(unit),
-                did,
-                words,
-                False,
-                unit == own,
-            )
-        )
-    for stored in found.messages:
-        m = stored.resource
-        to = next((x.reference or "" for x in m.recipient or ()), "").removeprefix("Organization/")
-        who = (m.sender.display or "") if m.sender is not None else ""
-        said = next((x.contentString for x in m.payload or () if x.contentString), "")
-        from_unit = (
-            fhir.sender_of(found.request)[1]
-            if to == fhir.receiver_of(found.request)
-            else fhir.receiver_of(found.request)
-        )
-        lines.append(
-            Happened(
-                m.sent or "", who, units.name(from_unit), "", said, True, to != own and bool(own)
-            )
-        )
-    return tuple(sorted(lines, key=lambda h: h.at))
-
-
-def _actions(code: str, side: str | None) -> tuple[Action, ...]:
+def _actions(code: str, side: str | None, actor: Actor) -> tuple[Action, ...]:
     """What can be done, the likeliest first; writing last."""
     if side is None or code == "draft":
         return ()
     likely = {"sent": "accept", "redirected": "accept", "received": "accept", "more-information": "reply", "accepted": "plan",
               "planned": "answer", "in-progress": "answer", "answered": "close"}.get(code, "")  # fmt: skip
-    verbs = possible(code, "receiver" if side == "receiver" else "sender")
+    verbs = [
+        v
+        for v in possible(code, "receiver" if side == "receiver" else "sender")
+        if roles.may(actor, v)
+    ]
     order = sorted(
         verbs, key=lambda v: (v != likely, v.startswith("write"), list(TRANSITIONS).index(v))
     )

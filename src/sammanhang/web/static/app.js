@@ -87,7 +87,7 @@
     if (event.ctrlKey || event.metaKey || event.altKey || typing(event.target) || $("dialog[open]") || !keysOn()) return;
     const key = event.key.toLowerCase();
     if (went && Date.now() - went < 1200) {
-      const places = { s: "/", a: $('nav.main a[href="/work"]')?.href, p: "/patients", u: $('.menu a[href^="/login/assignment"]')?.href };
+      const places = { s: "/", a: $('nav.main a[href="/work"]')?.href, p: "/patients", v: $('nav.main a[href="/requests"]')?.href, u: $('.menu a[href^="/login/assignment"]')?.href };
       if (places[key]) { location.href = places[key]; return; }
       if (key === "l") { event.preventDefault(); went = 0; document.dispatchEvent(new Event("sammanhang:lock")); return; }
     }

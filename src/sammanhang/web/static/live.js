@@ -96,6 +96,8 @@
     if (said.all) all = true;
     if (changed.size || (box.dataset.whole && said.tasks.length)) plan(100);
     tell();
+    // Where there are no rows nothing can move from under a click.
+    if (fresh.size && body && box.dataset.rows && !box.dataset.top && !$("[data-task]", body)) show().catch(() => {});
     if (said.tasks.length || said.all) box.dispatchEvent(new CustomEvent("sammanhang:changed", { bubbles: true, detail: said }));
   };
   const close = () => { clearTimeout(timer); source?.close(); source = null; };

@@ -1,0 +1,2 @@
+-- Nothing to remove.
+SELECT 1;

@@ -1,0 +1,1 @@
+"""Deliveries to systems outside, end to end: server, jobs, and a simulated municipality."""

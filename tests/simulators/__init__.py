@@ -1,0 +1,1 @@
+"""Other people's systems, as far as ours meets them."""
