@@ -210,12 +210,15 @@ class Faults:
         figures = []
         seconds = 8.0 if self.bench.quick else 30.0
         for workers in (1, 2):
+            first = self._acts()
             for n in range(workers):
                 self.jobs(n)
-            time.sleep(4)
-            before = self._acts()
-            time.sleep(seconds)
-            rate = (self._acts() - before) / seconds
+            while (before := self._acts()) == first and self.count(DUE, 0) > 0:
+                time.sleep(0.05)  # they begin
+            begun = time.monotonic()
+            while time.monotonic() - begun < seconds and self.count(DUE, 0) > 0:
+                time.sleep(0.2)
+            rate = (self._acts() - before) / (time.monotonic() - begun + 1e-9)
             figures.append(Figure("work_faults", f"steps up, {workers} worker{'s'[: workers - 1]}", rate, "/s", aim="1 500"))  # fmt: skip
             for name in list(self.running):
                 self.kill(name)

@@ -211,19 +211,20 @@ def _tasks(
             "SELECT self, id, patient, owner, function, taken_by, kind, state, open, priority, deadline, level, top,"
             " next_at, focus, authored, modified FROM work.task ORDER BY self"
         )
-        row = projected.fetchone()
+        rows = iter(projected)  # a server-side cursor: one by one would be a journey for each
+        row = next(rows, None)
         for self_, group in groupby(_versions(db), key=lambda r: r[0]):
             versions = list(group)
             id = versions[0][2]
             while row is not None and row[0] < self_:
                 _nothing(found, row)
-                row = projected.fetchone()
+                row = next(rows, None)
             if row is None or row[0] != self_:
                 found.differences += 1
                 found.say(f"Task/{id} is not in work.task.")
             else:
                 _projection(found, row, versions[-1], parties)
-                row = projected.fetchone()
+                row = next(rows, None)
             seen.add(id)
             _history(found, marks, versions, parties)
             want = len(versions) - (id in loaded)
@@ -231,7 +232,7 @@ def _tasks(
                 found.say(f"Task/{id}: {want} versions, {audited[id]} audit entries.")
         while row is not None:
             _nothing(found, row)
-            row = projected.fetchone()
+            row = next(rows, None)
     found.tasks = len(seen)
     return seen
 

@@ -283,10 +283,10 @@ async def mover(dsn: str, number: int, folder: Path) -> None:
                     await somebody(services, p, "Centrum") for p in ("amira-haddad", "jonas-falk")
                 ]
             now = datetime.now(UTC)
-            away, there = random.sample([w.assignment.id for w in who], 2)
-            instead = random.choice((there, ""))
+            away, there = random.sample(who, 2)
+            instead = random.choice((there.assignment.id, ""))
             until = now + timedelta(seconds=1)
-            await moving.note_absence(services.doors, who[0], away, now - timedelta(seconds=1), until, instead)  # fmt: skip
+            await moving.note_absence(services.doors, away, away.assignment.id, now - timedelta(seconds=1), until, instead)  # fmt: skip
             await moving.move_for_absences(services.doors, now)
             await moving.move_unit(services.doors, BRAMHULT, CENTRUM)
         except UNKNOWN:
