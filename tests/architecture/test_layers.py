@@ -22,7 +22,7 @@ BELOW: dict[str, set[str]] = {
     "care": {"kernel", "fhir", "terminology", "store", "access", "work", "web", "forms"},
     # a resident's view stands on the capabilities: what staff do in care is what it tells in plain words
     "portal": {"kernel", "fhir", "terminology", "store", "access", "work", "web", "forms", "care"},
-    "rest": {"kernel", "fhir", "terminology", "store", "access", "work"},
+    "rest": {"kernel", "fhir", "terminology", "store", "access", "work", "forms"},
     "exchange": {"kernel", "fhir", "terminology", "store", "access", "work"},
     "insight": {"kernel", "fhir", "terminology", "store", "access"},
     "region": {"kernel", "fhir", "terminology", "store"},

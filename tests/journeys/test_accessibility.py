@@ -47,7 +47,7 @@ PEOPLE = (
         ),
     ),
     ("Karin Ek", "", False, ("/patients/svea-andersson/consents",)),
-    ("Svea Andersson", "", True, ("/me", "/me/log", "/me/consents", "/me/apps")),
+    ("Svea Andersson", "", True, ("/me", "/me/requests", "/me/log", "/me/consents", "/me/apps")),
     ("Jonas Lindgren", "", True, ("/me", "/me/family/greta-lindgren", "/me/family/svea-andersson")),
 )
 LOOKS = [

@@ -10,11 +10,12 @@ shown = forms.view(form, response, faults=faults)
 
 from . import answers, drafts
 from .checking import check
+from .extraction import extract
 from .library import NoSuchForm, find
 from .prefill import Filled, prefill
 from .questionnaire import Form, form_of
 from .show import FormView, view
 
 __all__ = [
-    "Filled", "Form", "FormView", "NoSuchForm", "answers", "check", "drafts", "find", "form_of", "prefill", "view",
+    "Filled", "Form", "FormView", "NoSuchForm", "answers", "check", "drafts", "extract", "find", "form_of", "prefill", "view",
 ]  # fmt: skip

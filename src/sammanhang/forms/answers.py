@@ -205,7 +205,8 @@ def _quantities(
 
 def _unit(item: Item, chosen: str) -> dict[str, Any]:
     for u in item.units:
-        if key_of("Coding", u) == chosen or (len(item.units) == 1 and not chosen):
+        named_so = chosen in (key_of("Coding", u), u.get("display"), u.get("code"))
+        if (chosen and named_so) or (len(item.units) == 1 and not chosen):
             named = {
                 "unit": u.get("display") or u.get("code"),
                 "system": u.get("system"),

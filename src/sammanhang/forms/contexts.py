@@ -98,9 +98,16 @@ class Given:
     notes: list[str] = field(default_factory=list)
 
 
-async def gather(form: Form, record: Record, *, initial: bool = True) -> Given:
+async def gather(
+    form: Form,
+    record: Record,
+    *,
+    initial: bool = True,
+    lets: Callable[[Stored], bool] | None = None,
+) -> Given:
     """Everything the form's expressions name. At most three queries: one for all collections, two for names of
-    units not yet known. `initial` False leaves out what only prefilling asks for."""
+    units not yet known. `initial` False leaves out what only prefilling asks for; `lets` narrows the rows further
+    (the scopes of a token)."""
     wanted = names_asked(form, initial)
     queries = [
         (v, asked_type(v.text)) for v in _queries(form, initial) if v.name in wanted or initial
@@ -115,6 +122,8 @@ async def gather(form: Form, record: Record, *, initial: bool = True) -> Given:
     rows: list[Row] = []
     if types:
         stored = await record.resources(*sorted(types), limit=MOST * len(types))
+        if lets is not None:
+            stored = [s for s in stored if lets(s)]
         rows = [Row(s, raw(s.body)) for s in stored]
         given.units = await names_of(record, stored)
     for name in wanted & KINDS.keys():

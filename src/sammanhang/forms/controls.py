@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 from decimal import Decimal
+from html import escape
 from typing import Any
 
 from sammanhang.kernel.i18n import _
@@ -19,7 +20,7 @@ MOST_ROWS = 9
 _ROWS = ("gtable", "htable", "grid", "table", "inline", "horizontal", "data-controls")
 _LINES = {
     "string": "line", "text": "lines", "url": "line", "integer": "number", "decimal": "number", "quantity": "quantity",
-    "date": "line", "dateTime": "line", "time": "line", "reference": "line", "attachment": "file",
+    "date": "moment", "dateTime": "moment", "time": "moment", "reference": "line", "attachment": "file",
 }  # fmt: skip
 
 
@@ -108,6 +109,8 @@ def choices_of(node: Node, tree: Tree, control: str, searched: str | None) -> tu
     if item.type == "boolean" and control in ("radio", "checks"):
         yes = [(True, _("Ja")), (False, _("Nej"))][: 1 if control == "checks" else 2]
         return _keyed([Choice(typed("boolean", v), word, "", "", any(a.value is v for a in chosen), False) for v, word in yes])  # fmt: skip
+    if control == "file":
+        return tuple(_file(a, tree) for a in chosen)
     if control not in ("radio", "checks", "select", "search"):
         return ()
     options = offered(node, tree)
@@ -120,6 +123,22 @@ def choices_of(node: Node, tree: Tree, control: str, searched: str | None) -> tu
         for o in options
     ]
     return _keyed([*made, *_not_listed(node, options, chosen)])
+
+
+def _file(a: Answer, tree: Tree) -> Choice:
+    """A file that is attached: its title, which leads to it where it lies in the record."""
+    url, title = (
+        str(a.value.get("url") or ""),
+        str(a.value.get("title") or a.value.get("url") or _("Fil")),
+    )
+    subject = str((tree.head.get("subject") or {}).get("reference") or "")
+    link = ""
+    if url.startswith("Binary/") and subject.startswith("Patient/"):
+        address = (
+            f"/patients/{subject.removeprefix('Patient/')}/files/{url.removeprefix('Binary/')}"
+        )
+        link = f'<a href="{escape(address)}">{escape(title)}</a>'
+    return Choice(url or title, title, link, "", True, False)
 
 
 def _keyed(choices: list[Choice]) -> tuple[Choice, ...]:
@@ -190,14 +209,14 @@ def chosen_units(node: Node) -> tuple[str, ...]:
             continue
         value = a.value if isinstance(a.value, dict) else {}
         listed_ = next((u for u in node.item.units if (u.get("code") and u.get("code") == value.get("code")) or (u.get("display") and u.get("display") == value.get("unit"))), None)  # fmt: skip
-        made.append(key_of("Coding", listed_) if listed_ is not None and len(node.item.units) > 1 else str(value.get("unit") or ""))  # fmt: skip
+        made.append(key_of("Coding", listed_) if listed_ is not None and len(node.item.units) > 1 and not free_unit(node.item) else str(value.get("unit") or ""))  # fmt: skip
     return tuple(made)
 
 
 def free_unit(item: Item) -> bool:
-    """Whether the unit is written in words."""
-    return (
-        item.type == "quantity" and (not item.units or bool(item.open_unit)) and len(item.units) < 2
+    """Whether the unit is written in words: none is said, or others than the listed may be."""
+    return item.type == "quantity" and (
+        not item.units or item.open_unit in ("optionsOrString", "optionsOrType")
     )
 
 

@@ -27,6 +27,7 @@ from .answers import Fields, read_tree
 from .calculating import settle
 from .checking import check_tree
 from .contexts import gather
+from .files import Files, take
 from .prefill import filled, sources_of
 from .questionnaire import Form
 from .show import FormView, view_tree
@@ -75,6 +76,7 @@ class Draft:
     about     what it is about: `ServiceRequest/…`; empty for the patient as such
     sources   where prefilled answers came from, by linkId
     contexts  what the form's expressions were given
+    refused   files that came with the latest save and were not taken, and why
     """
 
     form: Form
@@ -84,6 +86,7 @@ class Draft:
     about: str = ""
     sources: Mapping[str, Source] = field(default_factory=dict)
     contexts: Mapping[str, Any] = field(default_factory=dict)
+    refused: tuple[Issue, ...] = ()
 
     @property
     def saved(self) -> str:
@@ -167,17 +170,27 @@ def typed(draft: Draft, fields: Fields, prefix: str = PREFIX) -> tuple[Draft, Tr
     return replace(draft, response=structure(told), sources=sources_of(tree)), tree
 
 
-async def save(record: Record, draft: Draft, fields: Fields, prefix: str = PREFIX) -> Draft:
+async def save(
+    record: Record, draft: Draft, fields: Fields, prefix: str = PREFIX, *, files: Files = ()
+) -> Draft:
     """Stores what stands in a page's fields as the draft; returns it with its new version.
 
     What is no different from before is not stored anew; what was saved since the page was shown is kept beside it.
-    Raises `DraftChanged` when a colleague has changed the same answer meanwhile, `DraftGone` when it has been signed, and `Refused` for who may not write.
+    `files` that came with the
+    page are stored with it, or said why not (`Draft.refused`). Raises `DraftChanged` when a colleague has changed
+    the same answer meanwhile, `DraftGone` when it has been signed, and `Refused` for who may not write.
     """
     given = list(fields)
-    fresh = await _beside(draft, typed(draft, given, prefix), dict(given), prefix)
+    changes = Changes.by(record)
+    fresh, tree = typed(draft, given, prefix)
+    refused = await take(tree, files, changes, record)
+    fresh = replace(fresh, refused=tuple(refused))
+    fresh = await _beside(draft, (fresh, tree), dict(given), prefix)
+    if changes.rows:
+        told = _headed(tree.element(enabled_only=False), record, draft.form, draft.about)
+        fresh = replace(fresh, response=structure(told))
     if draft.stored is not None and _same(draft.response, fresh.response):
         return replace(fresh, stored=draft.stored, response=draft.response)
-    changes = Changes.by(record)
     if draft.stored is None:
         changes.create(fresh.response)
     else:
@@ -187,7 +200,7 @@ async def save(record: Record, draft: Draft, fields: Fields, prefix: str = PREFI
         await changes.commit("form-draft", form=draft.form.canonical)
     except PreconditionFailed as e:
         raise DraftChanged(_("En kollega"), looks.time(clock.now()), fresh.response) from e
-    row = changes.rows[0]
+    row = changes.rows[-1]
     stored = Stored(
         "QuestionnaireResponse", row.id, row.version, row.updated, None, None, row.body or b""
     )
@@ -290,7 +303,8 @@ def show(
 
 def faults(draft: Draft) -> list[Issue]:
     """What must be right before the draft can be signed."""
-    return check_tree(settle(tree_of(draft.form, draft.response), draft.contexts), draft.contexts)
+    tree = settle(tree_of(draft.form, draft.response), draft.contexts)
+    return [*check_tree(tree, draft.contexts), *draft.refused]
 
 
 def completed(draft: Draft) -> Any:

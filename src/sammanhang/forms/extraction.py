@@ -72,7 +72,7 @@ def made(told: dict[str, Any], signed: Signed) -> Any:
     struct = CLASSES[kind]
     fields = {f.name for f in msgspec.structs.fields(struct)}
     for name in ("subject", "patient"):
-        if name in fields and not told.get(name):
+        if signed.subject and name in fields and not told.get(name):
             told[name] = {"reference": signed.subject}
             break
     return msgspec.convert(told, struct, strict=False)
@@ -151,9 +151,14 @@ def _bare(node: Node, tree: Tree, signed: Signed, codes: list[dict[str, Any]]) -
     made: dict[str, Any] = {
         "resourceType": "Observation", "status": "final", "category": [category], "code": _concept(node.item, codes),
         "subject": {"reference": signed.subject}, "effectiveDateTime": signed.authored,
-        "performer": [{"reference": signed.author, "display": signed.author_name}],
         "derivedFrom": [{"reference": signed.response}],
     }  # fmt: skip
+    if signed.author:
+        made["performer"] = [{"reference": signed.author, "display": signed.author_name}]
+        if not signed.author_name:
+            del made["performer"][0]["display"]
+    if not signed.subject:
+        del made["subject"]
     if title:
         made["method"] = {"text": f"{title}, version {form.version}" if form.version else title}
     if signed.encounter:

@@ -14,6 +14,7 @@ from sammanhang.web.routing import Visit, page
 from . import drafts
 from .answers import acted, listed
 from .drafts import ABOUT_MARK, DraftChanged, DraftGone
+from .files import MOST_FILES, held
 from .library import NoSuchForm, find
 from .options import MANY, Option, search
 from .show import FormView
@@ -41,7 +42,11 @@ class Hits:
 
 
 @page(
-    "/patients/{patient}/forms/draft", access="record", methods=("POST",), most_fields=MOST_FIELDS
+    "/patients/{patient}/forms/draft",
+    access="record",
+    methods=("POST",),
+    most_fields=MOST_FIELDS,
+    files=MOST_FILES,
 )
 async def save_draft(visit: Visit) -> Response:
     """Saves a draft as one types, and answers with the form as the server sees it now.
@@ -56,7 +61,7 @@ async def save_draft(visit: Visit) -> Response:
     draft = await drafts.open(record, form, told.get(f"{PREFIX}{ABOUT_MARK}") or None)
     conflict, status = "", 200
     try:
-        draft = await drafts.save(record, draft, visit.fields)
+        draft = await drafts.save(record, draft, visit.fields, files=visit.files)
     except (DraftChanged, DraftGone) as e:
         conflict, status = either(e.sv, e.en), 409
         draft, _ = drafts.typed(draft, visit.fields)
@@ -69,6 +74,17 @@ async def save_draft(visit: Visit) -> Response:
     )
     shown = drafts.show(draft, faults=faults, searched=searched, checked=told.get(CHECKED) == "yes")
     return render(visit, "forms/part.html", FormPart(shown, conflict), status)
+
+
+@page("/patients/{patient}/files/{file}", access="record")
+async def file(visit: Visit) -> Response:
+    """A file of the record, to be saved: a browser neither runs it nor guesses what it is."""
+    found = await held(visit.opened, visit.request.path_params["file"])
+    shown = found.kind if "/" in found.kind else "application/octet-stream"
+    headers = {
+        "content-disposition": "attachment", "content-security-policy": "sandbox; default-src 'none'",
+    }  # fmt: skip
+    return Response(found.body, media_type=shown, headers=headers)
 
 
 @page("/forms/{form}/options", access="person", methods=("POST",))

@@ -120,7 +120,9 @@ class FormView:
     wrong     faults: label, id and sentence
     save      address drafts are saved at; empty when they are not
     saved     when it was last saved, in words
+    search    address options are looked for at
     marks     hidden fields of the draft: name and value
+    files     whether files may come with it: the page's <form> then says enctype="multipart/form-data"
     """
 
     form: str
@@ -137,6 +139,7 @@ class FormView:
     saved: str = ""
     search: str = ""
     marks: tuple[tuple[str, str], ...] = ()
+    files: bool = False
 
 
 @dataclass
@@ -187,6 +190,7 @@ def view_tree(
         prefix=tree.prefix, fields=_fields(tree.nodes, look, 3), kept=keep(tree.all()),
         scores=tuple(_score(s, tree) for s in scores(tree)),
         left=tuple((label_of(n), _id(n.name)) for n in left(tree)), wrong=tuple(wrong), save=save, saved=saved,
+        files=any(i.type == "attachment" for i in form.index.values()),
         search=f"/forms/{form.name}/options" if form.name else "", marks=tuple(marks),
     )  # fmt: skip
 

@@ -89,9 +89,12 @@ def _made(
 
 def _ask(expression: Any, focus: Any, base: str | None, around: dict[str, Any]) -> list[Any]:
     text = expression.get("expression") if isinstance(expression, dict) else expression
+    asked = str(text)
+    if asked.startswith("$this"):  # which fhirpathpy knows inside functions only
+        asked = "%context" + asked.removeprefix("$this")
     try:
         found = evaluate(
-            str(text), focus, {**around, "context": focus}, base=base, more=FUNCTIONS, typed=False
+            asked, focus, {**around, "context": focus}, base=base, more=FUNCTIONS, typed=False
         )
     except (
         Exception

@@ -121,6 +121,11 @@ class Settings:
     max_form_bytes: int = _row(
         1024 * 1024, "The largest form of a page taken, in bytes.", least=1024
     )
+    max_upload_bytes: int = _row(
+        12 * 1024 * 1024,
+        "The largest form with files of a page taken, in bytes; one file may be as large.",
+        least=1024,
+    )
     max_head_bytes: int = _row(
         64 * 1024, "The largest address and headers of a request taken, in bytes.", least=1024
     )

@@ -5,7 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 
-from sammanhang.access.door import Record, Stored
+from sammanhang.access.door import Stored
+from sammanhang.access.writing import owner_of
 from sammanhang.fhir.dates import bounds
 from sammanhang.kernel import clock
 from sammanhang.kernel.i18n import _
@@ -50,8 +51,8 @@ class Next:
     visit: str
 
 
-async def coming_visits(
-    record: Record, planned: list[Stored], units: Units, reader: Reader, requests: list[Plain]
+def coming_visits(
+    planned: list[Stored], units: Units, reader: Reader, requests: list[Plain]
 ) -> list[Coming]:
     """The visits to come, the nearest first."""
     addresses = {f"ServiceRequest/{p.id}": p.address for p in requests}
@@ -60,7 +61,7 @@ async def coming_visits(
         a = row.resource
         if a.start and a.status in COMING and bounds(a.start)[1] > now:
             what = a.description or texts(a.serviceType) or _("Besök")
-            unit = units.get(await record.party_name(row.unit) or "") if row.unit else None
+            unit = units.get((owner_of(a) or ("", ""))[1])
             address = next((addresses[x] for b in a.basedOn or () if (x := b.reference or "") in addresses), "")  # fmt: skip
             call = contact(unit, units, reader)
             found.append(Coming(what, a.start, call.name if call is not None else "", call, address))  # fmt: skip

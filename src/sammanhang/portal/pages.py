@@ -6,13 +6,14 @@ from dataclasses import dataclass
 
 from starlette.responses import Response
 
+from sammanhang.access.door import Stored
 from sammanhang.access.family import Child, children
+from sammanhang.access.writing import owner_of
 from sammanhang.kernel.i18n import _
-from sammanhang.web.parties import names_of
 from sammanhang.web.people import Person, person_of
 from sammanhang.web.rendering import render
 from sammanhang.web.routing import Visit, page
-from sammanhang.work.units import units_of
+from sammanhang.work.units import Units, units_of
 
 from .next_step import Coming, Next, coming_visits, next_step
 from .plain import PlainMedicine, PlainResult, medicines_of, problems_of, results_of
@@ -71,19 +72,20 @@ async def _in_brief(visit: Visit, mine: list[Child]) -> Response:
     )
     planned = await record.resources("Appointment", limit=200)
     observations = await record.resources("Observation", limit=200)
-    names = await names_of(record, observations[:60])
     units, reader = await units_of(visit.services.database), reader_of(record)
+    names = {} if reader.masked else _names(observations, units)
     requests, older = await going_on(record, units)
-    coming = await coming_visits(record, planned, units, reader, requests)
+    coming = coming_visits(planned, units, reader, requests)
     next = next_step(coming, requests)
-    given = " ".join((record.patient.name[0].given or [])[:1]) if record.patient.name else ""
+    known = record.patient.name[0].given if record.patient.name and not reader.masked else ()
+    given = " ".join((known or ())[:1])
     shown = MyPage(
         title=_title(given, own),
         person=person_of(record.patient, record.facts.protected and not own),
         next=next,
         requests=requests,
         older=older,
-        coming=[c for c in coming if next is None or c.at != next.visit][:4],
+        coming=(coming[1:] if next is not None and next.visit else coming)[:4],
         problems=problems_of([r for r in core if r.type == "Condition"]),
         medicines=medicines_of([r for r in core if r.type != "Condition"]),
         results=results_of(observations, names),
@@ -92,6 +94,12 @@ async def _in_brief(visit: Visit, mine: list[Child]) -> Response:
         root=reader.root,
     )
     return render(visit, "portal/start.html", shown)
+
+
+def _names(rows: list[Stored], units: Units) -> dict[int, str]:
+    """Names of the units that rows belong to, by the number the rows carry; no query."""
+    owners = {row.unit: owner_of(row.resource) for row in rows[:60] if row.unit is not None}
+    return {number: units.name(owner[1]) for number, owner in owners.items() if owner is not None}
 
 
 def _title(given: str, own: bool) -> str:

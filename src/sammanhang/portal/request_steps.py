@@ -20,13 +20,13 @@ STEP = {
 }  # fmt: skip
 ORDER = (*STEP.values(),)
 AHEAD: dict[str, tuple[str, ...]] = {
-    "sent": ("received", "decided", "planned", "closed"),
-    "redirected": ("received", "decided", "planned", "closed"),
-    "received": ("decided", "planned", "closed"),
-    "more-information": ("question", "decided", "planned", "closed"),
-    "accepted": ("planned", "closed"),
-    "planned": ("answered", "closed"),
-    "in-progress": ("answered", "closed"),
+    "sent": ("received", "decided", "planned", "end"),
+    "redirected": ("received", "decided", "planned", "end"),
+    "received": ("decided", "planned", "end"),
+    "more-information": ("question", "decided", "planned", "end"),
+    "accepted": ("planned", "end"),
+    "planned": ("answered", "end"),
+    "in-progress": ("answered", "end"),
     "answered": ("closed",),
 }
 # What must have happened in a state, also where the act itself may not be read.
@@ -71,7 +71,7 @@ def steps_of(found: Around, units: Units, reader: Reader, plain: Plain) -> tuple
     if not kind_texts(found.request)["plans"]:
         left = [step for step in left if step != "planned"]
     if plain.visit:
-        left = ["visit", "closed"]
+        left = ["visit", "end"]
     ahead = [_step(step, "now" if n == 0 else "ahead", at=plain.visit if step == "visit" else "") for n, step in enumerate(left)]  # fmt: skip
     return (*(step for _key, step in done), *ahead)
 

@@ -20,6 +20,7 @@ from sammanhang.care.requests.attachments import Attached, attached
 from sammanhang.care.requests.errors import NoSuchRequest
 from sammanhang.care.requests.reading import Asked, asked_of
 from sammanhang.care.requests.request import Around, around, sent_in
+from sammanhang.fhir.dates import bounds
 from sammanhang.kernel import clock
 from sammanhang.kernel.i18n import _
 from sammanhang.web.rendering import render
@@ -113,10 +114,11 @@ async def going_on(record: Record, units: Units) -> tuple[list[Plain], int]:
     return sorted(recent, key=_order), len(every) - len(recent)
 
 
-def _order(p: Plain) -> tuple[bool, str, float]:
+def _order(p: Plain) -> tuple[bool, float, float]:
     """Those under way first, by what comes soonest; then the latest that ended."""
-    soonest = p.visit or (p.due.isoformat() if p.due is not None else "9")
-    return p.ended, "" if p.ended else soonest, -p.changed.timestamp()
+    soonest = bounds(p.visit)[0] if p.visit else p.due
+    at = float("inf") if soonest is None or p.ended else soonest.timestamp()
+    return p.ended, at, -p.changed.timestamp()
 
 
 async def _list(visit: Visit) -> Response:

@@ -38,6 +38,7 @@ from . import (
     binary,
     conditional,
     everything,
+    forms,
     gate,
     law,
     meta,
@@ -306,6 +307,9 @@ async def dispatch(fr: FhirRequest) -> Answer:
     if n == 3 and third == "$validate" and method == "POST":
         allowed(fr, type_name, "r")
         return await validate.validate(fr, type_name, id)
+    if n == 3 and method == "POST" and (type_name, third) in _FORMS:
+        allowed(fr, type_name, "r")
+        return await _FORMS[type_name, third](fr, id)
     if n == 3 and third in ("$meta", "$meta-add", "$meta-delete"):
         allowed(fr, type_name, "r" if third == "$meta" else "u")
         return await meta.meta(fr, method, type_name, id, third)
@@ -379,10 +383,19 @@ async def _type_operation(fr: FhirRequest, method: str, type_name: str, name: st
         return await read.history(fr, type_name)
     if name == "$validate" and method == "POST":
         return await validate.validate(fr, type_name, None)
+    if method == "POST" and (type_name, name) in _FORMS:
+        allowed(fr, type_name, "r")
+        return await _FORMS[type_name, name](fr, None)
     if name == "$status" and type_name == "Subscription" and method in ("GET", "POST"):
         allowed(fr, type_name, "r")
         return await subscriptions.status(fr)
     raise _method(fr)
+
+
+_FORMS = {
+    ("Questionnaire", "$populate"): forms.populate,
+    ("QuestionnaireResponse", "$extract"): forms.extract,
+}
 
 
 def _method(fr: FhirRequest) -> Unsupported:
@@ -398,7 +411,7 @@ def _method(fr: FhirRequest) -> Unsupported:
 _OPERATIONS = {
     "_history": "GET, HEAD", "metadata": "GET, HEAD", "_search": "POST", "$validate": "POST",
     "$everything": "GET, HEAD, POST", "$meta": "GET, HEAD, POST", "$meta-add": "POST", "$meta-delete": "POST",
-    "$decision": "GET, HEAD", "$declare-reason": "POST", "$emergency": "POST", "$accesses": "GET, HEAD", "$withdraw": "POST",
+    "$decision": "GET, HEAD", "$declare-reason": "POST", "$emergency": "POST", "$populate": "POST", "$extract": "POST", "$accesses": "GET, HEAD", "$withdraw": "POST",
     "$status": "GET, HEAD, POST", "$events": "GET, HEAD, POST",
 }  # fmt: skip
 _OFFERED = (

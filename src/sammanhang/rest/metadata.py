@@ -96,16 +96,32 @@ def statement(base: str, root: str) -> bytes:
         operations = ["validate", "meta", "meta-add", "meta-delete"]
         if name == "Patient":
             operations.append("everything")
-        entry["operation"] = [
-            {
-                "name": o,
-                "definition": f"http://hl7.org/fhir/OperationDefinition/{'Patient' if o == 'everything' else 'Resource'}-{o}",
-            }
-            for o in operations
-        ] + [
-            {"name": o, "definition": f"http://sammanhang.se/fhir/OperationDefinition/{name}-{o}"}
-            for o in _OWN.get(name, ())
-        ]
+        entry["operation"] = (
+            [
+                {
+                    "name": o,
+                    "definition": f"http://hl7.org/fhir/OperationDefinition/{'Patient' if o == 'everything' else 'Resource'}-{o}",
+                }
+                for o in operations
+            ]
+            + [
+                {
+                    "name": o,
+                    "definition": f"http://hl7.org/fhir/uv/sdc/OperationDefinition/{name}-{o}",
+                }
+                for o in {
+                    "Questionnaire": ("populate",),
+                    "QuestionnaireResponse": ("extract",),
+                }.get(name, ())
+            ]
+            + [
+                {
+                    "name": o,
+                    "definition": f"http://sammanhang.se/fhir/OperationDefinition/{name}-{o}",
+                }
+                for o in _OWN.get(name, ())
+            ]
+        )
         if name == "Subscription":
             entry |= _subscription(entry["operation"])
         resources.append({k: v for k, v in entry.items() if v != []})

@@ -7,6 +7,7 @@ from sammanhang.kernel.errors import Invalid, Issue
 
 from . import gate
 from .definitions import stored
+from .forms import faults
 from .outcome import outcome
 from .request import Answer, FhirRequest
 
@@ -31,6 +32,8 @@ async def validate(fr: FhirRequest, type_name: str | None, id: str | None) -> An
         document = raw(target)
     except ValueError:
         document = None
+    if isinstance(document, dict) and document.get("resourceType") == "QuestionnaireResponse":
+        issues += await faults(fr, document)
     if isinstance(document, dict):
         claimed = document.get("meta", {})
         claimed = claimed.get("profile", []) if isinstance(claimed, dict) else []

@@ -11,13 +11,13 @@ from __future__ import annotations
 
 import asyncio
 import itertools
-from collections.abc import AsyncIterator, Iterable, Sequence
-from contextlib import asynccontextmanager
+from collections.abc import Iterable, Sequence
 from functools import lru_cache
 from typing import Any
 
 import psycopg
 from psycopg import generators
+from psycopg.abc import PQGen
 from psycopg.adapt import Transformer
 from psycopg.errors import error_from_result
 from psycopg.pq import ExecStatus, Format
@@ -91,26 +91,12 @@ class Connection(psycopg.AsyncConnection[Any]):
         self._loader.set_pgresult(result, format=Format.BINARY)
         return self._loader.load_rows(0, n, tuple)
 
-    @asynccontextmanager
-    async def transaction(
-        self, savepoint_name: str | None = None, force_rollback: bool = False
-    ) -> AsyncIterator[psycopg.AsyncTransaction]:
-        """As psycopg's; knows besides what a rollback takes with it."""
-        whole = False
-        try:
-            async with super().transaction(savepoint_name, force_rollback) as inner:
-                yield inner
-                whole = not force_rollback
-        except BaseException:
-            whole = False
-            raise
-        finally:
-            if not whole:
-                self.undone()
-
-    def undone(self) -> None:
-        """A transaction was rolled back: psycopg then lets go of prepared statements, these among them."""
-        self._prepared_here = None
+    def _deallocate(self, name: bytes | None) -> PQGen[None]:
+        """psycopg lets go of all prepared statements some time after a rollback, with its next own statement: then
+        these are gone too."""
+        if name is None:
+            self._prepared_here = None
+        yield from super()._deallocate(name)
 
     def _checked(self, result: Any) -> Any:
         if result.status in _FAILED:

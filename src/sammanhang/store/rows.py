@@ -138,7 +138,7 @@ def row_of(
     meta = resource.meta
     if meta.security is not None:
         labels = [coded(c.system, c.code)[1] for c in meta.security if c.code is not None] or None
-    patients = [self_hash("Patient", p) for p in ix.patients]
+    patients = [self_hash("Patient", p) for p in ix.patients or _access_as(resource)]
     return Row(
         name,
         id,
@@ -154,6 +154,17 @@ def row_of(
         care_until(resource, days_after),
         ix,
     )
+
+
+def _access_as(resource: Any) -> list[str]:
+    """The patient whose record a Binary belongs to, by its securityContext (it has no other tie to one).
+
+    Source: http://hl7.org/fhir/R4/binary-definitions.html#Binary.securityContext.
+    """
+    if type(resource).__name__ != "Binary" or resource.securityContext is None:
+        return []
+    kind, _sign, id = (resource.securityContext.reference or "").partition("/")
+    return [id] if kind == "Patient" and id else []
 
 
 def tombstone(type_name: str, id: str, expected: int, updated: datetime) -> Row:

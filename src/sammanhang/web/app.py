@@ -29,7 +29,7 @@ from sammanhang.rest.app import fhir_app
 from . import errors, routing
 from .assets import static_files
 from .directory import Directory
-from .security import adding, ambiguous, bounded, page_headers, refuse_ambiguous
+from .security import adding, ambiguous, bounded, most_bytes, page_headers, refuse_ambiguous
 
 log = logging.getLogger(__name__)
 # Routes that other packages own; each module has a list `routes`.
@@ -75,7 +75,7 @@ class Application(Starlette):
             await refuse_ambiguous(scope, receive, send)
             return
         await super().__call__(
-            scope, bounded(scope, receive, services.settings.max_form_bytes), send
+            scope, bounded(scope, receive, most_bytes(scope, services.settings)), send
         )
 
 

@@ -80,6 +80,14 @@ async def refuse_ambiguous(scope: Scope, receive: Receive, send: Send) -> None:
     await PlainTextResponse(text, 400)(scope, receive, send)
 
 
+def most_bytes(scope: Scope, settings: Any) -> int:
+    """The largest body a page takes: more where files may come with it, which `web.routing` decides."""
+    kind = next((v for n, v in scope["headers"] if n == b"content-type"), b"")
+    if kind.lower().startswith(b"multipart/form-data"):
+        return max(settings.max_form_bytes, settings.max_upload_bytes)
+    return int(settings.max_form_bytes)
+
+
 def bounded(scope: Scope, receive: Receive, most: int) -> Receive:
     """A `receive` that raises `TooLarge` for a body over `most` bytes, announced or not."""
     announced = next((v for n, v in scope["headers"] if n == b"content-length"), b"")

@@ -146,7 +146,8 @@ async def _log_in(client: httpx.AsyncClient, name: str, unit: str, kind: str) ->
     page = await client.get(
         "/oidc/authorize", params={**hidden, "q": name, **({"kind": kind} if kind else {})}
     )
-    people = re.findall(r'name="person" value="([^"]+)"', page.text)
+    wanted = "Patient/" if kind == "resident" else ""
+    people = re.findall(rf'name="person" value="({wanted}[^"]+)"', page.text)
     assert people, f"nobody called {name} can log in"
     form = {**hidden, **{k: html.unescape(v) for k, v in _HIDDEN.findall(page.text)}}
     page = await client.post("/oidc/authorize", data={**form, "person": people[0]})

@@ -1,15 +1,15 @@
-"""What changes in work, told to the pages that are open: one listener a process, one question at a time.
+"""What changes in work, told to the pages that are open: one who asks in each process, one question at a time.
 
-The database says on the channel `work` whose tasks changed. What changed is asked for by snapshot: the rows whose
+While a page is open the database is asked some times a second what has changed, by snapshot: the rows whose
 transaction was not to be seen in the last one. So nothing is missed and nothing told twice, whatever clocks say, in
-whichever order transactions end, and across a database that was away. Notices that come close together are answered
-by one question, at most four a second.
+whichever order transactions end, and across a database that was away. The database could give notice of a change
+(NOTIFY), but lets transactions with a notice commit only one at a time: eight who wrote at once then stored half as
+much (benchmarks/work_faults.py). A question that finds nothing costs two looks into an index.
 """
 
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import logging
 import re
 import time
@@ -19,7 +19,6 @@ from datetime import datetime
 from typing import Any
 
 import psycopg
-from psycopg.conninfo import make_conninfo
 
 from sammanhang.kernel import clock
 from sammanhang.kernel.errors import SammanhangError
@@ -32,21 +31,11 @@ from .sql import SQL
 
 log = logging.getLogger("sammanhang.live")
 APART = 0.25  # seconds between two questions
-LOOK_ANYWAY = (
-    20.0  # seconds after which it asks without a notice: one may have been lost with a connection
-)
-AGAIN = 1.0  # seconds before a connection that was lost is made anew
+LONGEST = 15.0  # seconds an answer may take: a network may swallow everything
+AGAIN = 1.0  # seconds before it asks again when there was no answer
 MOST = 2000  # changes told one by one; of more a page is told to look at everything again
 WAITING = 64  # notices a page may be behind with before it is told the same
 _SNAPSHOT = re.compile(r"\d{1,19}:\d{1,19}:(\d{1,19}(,\d{1,19}){0,500})?")
-# A network that swallows everything is noticed within half a minute.
-_ALIVE = {
-    "keepalives": 1,
-    "keepalives_idle": 10,
-    "keepalives_interval": 5,
-    "keepalives_count": 3,
-    "connect_timeout": 10,
-}
 
 
 @dataclass(frozen=True, slots=True)
@@ -149,8 +138,6 @@ class Hub:
     def __init__(self, database: Database) -> None:
         self.database = database
         self._open: set[Subscriber] = set()
-        self._gone: list[tuple[str, str]] = []
-        self._notice = asyncio.Event()
         self._tasks: list[asyncio.Task[None]] = []
         self._snapshot = ""
         self._starting = asyncio.Lock()
@@ -164,10 +151,7 @@ class Hub:
         async with self._starting:
             if not self._tasks:
                 self._snapshot = await self._now()
-                self._tasks = [
-                    asyncio.create_task(self._listen()),
-                    asyncio.create_task(self._answer()),
-                ]
+                self._tasks = [asyncio.create_task(self._answer())]
             self._open.add(subscriber)
         try:
             subscriber.tell(await self._missed(subscriber, since))
@@ -218,55 +202,23 @@ class Hub:
         found = [_row(r) for r in rows if r[1] is not None]
         return found, str(rows[0][0])
 
-    async def _listen(self) -> None:
-        """Hears the notices, over connection after connection."""
-        while True:
-            try:
-                dsn = make_conninfo(
-                    self.database.dsn, options="-c role=sammanhang_reader", **_ALIVE
-                )
-                connection = await psycopg.AsyncConnection.connect(dsn, autocommit=True)
-                try:
-                    await connection.execute("LISTEN work")
-                    self._hear(None)  # what came while nobody listened
-                    async for notice in connection.notifies():
-                        self._hear(notice.payload)
-                finally:
-                    await connection.close()
-            except (psycopg.Error, OSError) as e:
-                log.warning("changes are not heard: %s; trying again", type(e).__name__)
-            except Exception:
-                log.exception("changes are not heard; trying again")
-            await asyncio.sleep(AGAIN)
-
-    def _hear(self, payload: str | None) -> None:
-        unit, _, gone = (payload or "").partition(" ")
-        if gone:
-            self._gone.append((unit, gone))
-        self._notice.set()
-
     async def _answer(self) -> None:
-        """After a notice, asks what changed and tells the pages; then rests a moment."""
+        """Asks again and again what changed, and tells the pages."""
         while True:
-            with contextlib.suppress(TimeoutError):
-                await asyncio.wait_for(self._notice.wait(), LOOK_ANYWAY)
-            self._notice.clear()
             began = time.monotonic()
             try:
-                await self._tell()
+                async with asyncio.timeout(LONGEST):
+                    await self._tell()
             except (psycopg.Error, SammanhangError, OSError) as e:
                 log.warning("what changed could not be read: %s; trying again", type(e).__name__)
-                self._notice.set()
                 await asyncio.sleep(AGAIN)
             except Exception:
                 log.exception("what changed could not be told; trying again")
-                self._notice.set()
                 await asyncio.sleep(AGAIN)
-            await asyncio.sleep(max(0.0, APART - (time.monotonic() - began)))
+            await asyncio.sleep(max(0.05, APART - (time.monotonic() - began)))
 
     async def _tell(self) -> None:
         rows, now = await self._ask("changed", self._snapshot)
-        gone, self._gone = self._gone, []
         pages = tuple(self._open)
         if len(rows) >= MOST:
             self._snapshot = now
@@ -277,7 +229,6 @@ class Hub:
         found: dict[Subscriber, list[Change]] = {}
         for page in pages:
             changes = [page.told(r, at) for r in rows if page.concerns(r)]
-            changes += [Change(id, "", "deleted", False, False) for unit, id in gone if unit == page.who.unit and not page.about]  # fmt: skip
             if changes:
                 found[page] = changes
         of_unit = {u: (await groups(self.database, u, at)).found for u in _units(found)}

@@ -88,9 +88,9 @@ SELECT DISTINCT owner FROM work.task WHERE open AND owner = ANY(%s::text[]);
 -- function; no-deadline: nothing would remind of it; top: overdue beyond the last step up; waiting: it rests on an
 -- answer that nobody has been asked for; taker-gone: who took it no longer works there. A task of another system may
 -- come without a way up: overdue, it has no step left either
-WITH unit AS (
+WITH unit AS MATERIALIZED (  -- all of them: they are some thousand, and to ask the tasks for theirs costs more
     SELECT r.id, convert_from(r.body, 'UTF8')::jsonb ->> 'active' IS DISTINCT FROM 'false' AS active
-      FROM store.other r WHERE r.type = %(organization)s AND r.id IN (SELECT DISTINCT owner FROM work.task WHERE open)
+      FROM store.other r WHERE r.type = %(organization)s
 ), held AS (
     SELECT r.id, substr(b #>> '{organization,reference}', 14) AS unit,
            jsonb_path_query_array(b, '$.code[*].coding[*] ? (@.system == "http://sammanhang.se/fhir/CodeSystem/role").code') AS roles

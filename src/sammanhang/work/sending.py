@@ -295,7 +295,6 @@ class Postman:
                         )
             except BaseException:
                 connection.chain = None  # it may have begun in what was undone
-                connection.undone()
                 raise
             if trace is not None:
                 trace.done(connection)

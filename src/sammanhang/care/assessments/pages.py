@@ -11,6 +11,7 @@ from sammanhang.access.door import Record
 from sammanhang.forms import Form, FormView, drafts
 from sammanhang.forms.answers import acted
 from sammanhang.forms.drafts import Draft, DraftChanged, DraftGone
+from sammanhang.forms.files import MOST_FILES
 from sammanhang.forms.library import of_content
 from sammanhang.forms.pages import CHECKED, MOST_FIELDS
 from sammanhang.forms.reading import Line, lines_of
@@ -124,6 +125,7 @@ async def assess(visit: Visit) -> Response:
     access="record",
     methods=("POST",),
     most_fields=MOST_FIELDS,
+    files=MOST_FILES,
 )
 async def save_or_sign(visit: Visit) -> Response:
     """Saves the draft, throws it away, or signs it. What is missing is said on the page, with all that was typed."""
@@ -136,11 +138,13 @@ async def save_or_sign(visit: Visit) -> Response:
     asked = acted(visit.fields)
     try:
         if do != "sign" or asked is not None:
-            draft = await drafts.save(record, draft, visit.fields)
+            draft = await drafts.save(record, draft, visit.fields, files=visit.files)
             if asked is not None and asked[0] == "search":
                 searched = {asked[1]: visit.form.get(f"{asked[1]}.search", "")}
                 return await _show(visit, draft, searched=searched)
             return RedirectResponse(root if do == "save" else f"{root}/{form.name}", 303)
+        if any(f.size for _name, f in visit.files):
+            draft = await drafts.save(record, draft, visit.fields, files=visit.files)
         draft = await drafts.ready(draft, visit.fields)
         return RedirectResponse(f"{root}/signed/{await sign(record, draft)}", 303)
     except Unanswered:

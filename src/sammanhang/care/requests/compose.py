@@ -207,7 +207,12 @@ _READ = tuple(
 
 def remarks_on(found: Evidence, record: Record, written: Written) -> tuple[Remark, ...]:
     """What the rules have to say of what is written so far."""
-    return tuple(remarks(found, filled(record, written), written.kind))
+    short = replace(
+        written,
+        reason=written.reason[: fhir.MOST_TEXT],
+        question=written.question[: fhir.MOST_TEXT],
+    )
+    return tuple(remarks(found, filled(record, short), written.kind))
 
 
 def law_of(units: Units, record: Record, written: Written) -> Law:

@@ -37,7 +37,7 @@ from . import retyped, sending
 from .compose import Law, compose, form_draft, law_of, remarks_on, written_of
 from .doing import side_of
 from .duplicates import Already, open_ones, requests_of
-from .errors import AlreadySent, NoSuchRequest, NotNow
+from .errors import AlreadySent, NoSuchRequest, NotNow, OtherPatient
 from .request import around
 from .sending import Written
 from .support import Remark, Suggestion, evidence, suggestions
@@ -143,9 +143,9 @@ async def save(visit: Visit) -> Response:
     draft = await form_draft(record, written.kind, id)
     try:
         _still_a_draft(stored)
-        kept = await drafts.save(record, draft, visit.fields)
-        form = f"QuestionnaireResponse/{kept.stored.id}" if kept.stored is not None else ""
+        form = fhir.form_of(stored.resource) if stored is not None else ""
         await sending.save(record, id, replace(written, form=form))
+        await drafts.save(record, draft, visit.fields)
     except (Invalid, Conflict) as e:
         return await _again(visit, id, written, _typed(draft, visit), wrong=e, stored=stored)
     return RedirectResponse(f"/patients/{record.patient_id}/requests/{id}/edit", 303)
@@ -272,6 +272,8 @@ async def _again(
     **more: Any,
 ) -> Response:  # fmt: skip
     """The page once more, with all that was written and what was wrong."""
+    if type(wrong) is Conflict:  # the id is taken, and not in this record
+        wrong = OtherPatient()
     instead = ""
     if isinstance(wrong, AlreadySent):  # what is written can still be sent, as another request
         instead, id, stored = (

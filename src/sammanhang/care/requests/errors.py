@@ -97,3 +97,10 @@ class NoReceiver(Invalid):
             "Choose another unit than your own to send it on to.",
             "Välj en annan enhet än den egna att skicka vidare till.",
         )
+
+
+class NoSuchList(NotFound):
+    """Roles without record rights have no lists of care requests."""
+
+    def __init__(self) -> None:
+        super().__init__("There is no such page.", "Sidan finns inte.")

@@ -24,7 +24,7 @@ from sammanhang.work.deadlines import PRIORITIES
 from sammanhang.work.units import units_of
 
 from . import queries, receiving, sending
-from .errors import BadTime
+from .errors import BadTime, NoSuchList
 from .queries import Box, Listed
 from .receiving import FirstVisit
 from .states import STATES
@@ -116,11 +116,12 @@ async def requests(visit: Visit) -> Response:
     """Incoming and outgoing; filters are addresses, so that one can come back to them. What is searched for comes in
     the body: no address holds an identity number.
 
-    Raises `Refused` for roles without record rights.
+    Raises `NoSuchList` for roles without record rights: their menu has no such page.
     """
     actor = visit.actor
     assert actor.assignment is not None
-    await visit.services.doors.search_scope(actor)
+    if not content("rules/roles")["roles"].get(actor.assignment.role, {}).get("read"):
+        raise NoSuchList
     asked = visit.form if visit.request.method == "POST" else dict(visit.request.query_params)
     wanted, view = asked.get("box", ""), asked.get("view", "")
     counts = await queries.counts(visit.services, actor.assignment.unit)

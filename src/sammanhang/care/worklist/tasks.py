@@ -197,4 +197,6 @@ def _way(task: Any, now: datetime) -> tuple[Step, ...]:
 
 def _told(verb: str, by: str, at: str, why: str) -> Told:
     done = {"create": CREATED, "update": UPDATED}.get(verb) or (VERBS[verb].done if verb in VERBS else verb)  # fmt: skip
-    return Told(show.when(at) if at else "", by, _(done), why)
+    return Told(
+        show.when(at) if at else "", by, _(done), "" if verb == "remind" else why
+    )  # a reminder says so itself

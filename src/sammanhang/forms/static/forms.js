@@ -47,11 +47,12 @@
       if (busy) { dirty = true; if (submitter) setTimeout(() => save(submitter), 200); return; }
       busy = true; dirty = false; unsaved = false; clearTimeout(timer);
       const body = new FormData(form);
-      for (const [name, value] of [...body]) if (value instanceof File) body.delete(name);
+      const files = [...body.values()].some((v) => v instanceof File && v.size);
+      if (!files) for (const [name, value] of [...body]) if (value instanceof File) body.delete(name);
       if (submitter) body.append(submitter.name, submitter.value);
       let answer;
       try {
-        answer = await fetch(box.dataset.save, { method: "POST", body: new URLSearchParams(body), headers: { "hx-request": "true" }, redirect: "error" });
+        answer = await fetch(box.dataset.save, { method: "POST", body: files ? body : new URLSearchParams(body), headers: { "hx-request": "true" }, redirect: "error" });
       } catch { answer = null; }
       busy = false;
       if (waiting) { const button = waiting; waiting = null; if (answer?.status === 200) marks(new DOMParser().parseFromString(await answer.text(), "text/html")); form.requestSubmit(button); return; }
@@ -62,7 +63,7 @@
       }
       failed = false; by("ff-saved").removeAttribute("role");
       const fresh = new DOMParser().parseFromString(await answer.text(), "text/html");
-      if (submitter) replace(fresh, submitter); else take(fresh);
+      if (submitter || files) replace(fresh, submitter); else take(fresh);
       conflict(fresh);
       if (dirty) later();
     };
@@ -120,7 +121,7 @@
       if (field.type === "range") { delete field.dataset.untouched; field.parentElement.querySelector("output").textContent = field.value.replace(".", document.documentElement.lang === "sv" ? "," : "."); }
       alone(field); own(field); enable(); clears(); later();
     });
-    form.addEventListener("change", () => { enable(); clears(); later(); });
+    form.addEventListener("change", (event) => { if (event.target.matches("[data-file]") && box.dataset.save) { save(); return; } enable(); clears(); later(); });
     form.addEventListener("focusout", (event) => { if (event.target.name && (failed || timer)) later(); });
     // "None of these" and the others put each other out.
     const alone = (field) => {
@@ -208,7 +209,7 @@
     }
 
     finders(); sliders(); enable(); clears();
-    window.addEventListener("pagehide", () => { if ((dirty || unsaved) && !leaving && box.dataset.save) navigator.sendBeacon?.(box.dataset.save, new URLSearchParams(new FormData(form))); });
+    window.addEventListener("pagehide", () => { if ((dirty || unsaved) && !leaving && box.dataset.save) navigator.sendBeacon?.(box.dataset.save, new URLSearchParams([...new FormData(form)].filter(([, v]) => typeof v === "string"))); });
     if (by("ff-wrong")?.textContent.trim()) by("ff-wrong").focus();
   }
 })();

@@ -139,7 +139,7 @@ def test_questions_below_an_answer_lie_in_it() -> None:
 
 
 def test_read_only_and_hidden_answers_come_from_the_draft_not_from_the_page() -> None:
-    hidden = {"extension": [{"url": "http://hl7.org/fhir/StructureDefinition/questionnaire-hidden", "valueBoolean": True}]}  # fmt: skip
+    hidden: dict[str, Any] = {"extension": [{"url": "http://hl7.org/fhir/StructureDefinition/questionnaire-hidden", "valueBoolean": True}]}  # fmt: skip
     f = form(item("a", readOnly=True), item("b", **hidden))
     before = {"item": [{"linkId": "a", "answer": [{"valueString": "sant"}]}, {"linkId": "b", "answer": [{"valueString": "dolt"}]}]}  # fmt: skip
     tree = answers.read_tree(f, [("form.a", "falskt"), ("form.b", "synligt")], before=before)

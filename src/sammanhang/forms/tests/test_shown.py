@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import pytest
 
 from sammanhang.forms import answers, check, view
@@ -49,7 +51,7 @@ def test_texts_of_a_form_are_escaped_and_its_answers_too() -> None:
 
 
 def test_a_form_speaks_the_readers_language() -> None:
-    more = {"_text": {"extension": [{"url": HL7 + "translation", "extension": [{"url": "lang", "valueCode": "en"}, {"url": "content", "valueString": "Sight"}]}]}}  # fmt: skip
+    more: dict[str, Any] = {"_text": {"extension": [{"url": HL7 + "translation", "extension": [{"url": "lang", "valueCode": "en"}, {"url": "content", "valueString": "Sight"}]}]}}  # fmt: skip
     f = form(item("a", text="Syn", **more))
     i18n.use("en")
     try:

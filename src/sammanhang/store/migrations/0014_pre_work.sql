@@ -62,8 +62,7 @@ DECLARE
     named text;
 BEGIN
     IF TG_OP = 'DELETE' THEN
-        DELETE FROM work.task WHERE self = OLD.self RETURNING owner INTO named;
-        PERFORM pg_notify('work', coalesce(named, ''));
+        DELETE FROM work.task WHERE self = OLD.self;
         RETURN NULL;
     END IF;
     b := convert_from(NEW.body, 'UTF8')::jsonb;
@@ -103,11 +102,7 @@ BEGIN
         top, next_at, focus, authored, modified) = (excluded.patient, excluded.owner, excluded.function,
         excluded.taken_by, excluded.kind, excluded.state, excluded.open, excluded.priority, excluded.deadline,
         excluded.level, excluded.top, excluded.next_at, excluded.focus, excluded.authored, excluded.modified);
-    IF TG_OP = 'UPDATE' AND OLD.unit IS DISTINCT FROM NEW.unit THEN
-        PERFORM pg_notify('work', coalesce((SELECT p.id FROM store.party p WHERE p.number = OLD.unit), ''));
-    END IF;
-    -- one word a unit and transaction: equal notices are sent once
-    PERFORM pg_notify('work', named);
+    -- No notice to open pages here: transactions with a notice commit one at a time. See work/live.py.
     RETURN NULL;
 END $$;
 ALTER FUNCTION work.project() OWNER TO sammanhang_writer;

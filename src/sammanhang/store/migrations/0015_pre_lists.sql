@@ -34,9 +34,9 @@ DECLARE
     xact bigint := pg_current_xact_id()::text::bigint;
 BEGIN
     IF TG_OP = 'DELETE' THEN
-        DELETE FROM work.task WHERE self = OLD.self RETURNING owner INTO named;
-        -- nothing is left to be found: the notice itself says which one
-        PERFORM pg_notify('work', coalesce(named, '') || ' ' || OLD.id);
+        -- What is left says to open pages, also to those that come back later, that it has gone; nothing of the patient.
+        UPDATE work.task SET (open, state, patient, taken_by, changed_in) = (false, 'deleted', NULL, '', xact)
+         WHERE self = OLD.self;
         RETURN NULL;
     END IF;
     b := convert_from(NEW.body, 'UTF8')::jsonb;
@@ -80,11 +80,7 @@ BEGIN
         excluded.deadline, excluded.level, excluded.top, excluded.next_at, excluded.focus, excluded.authored,
         excluded.modified, excluded.up, excluded.changed_in,
         CASE WHEN t.owner <> excluded.owner THEN t.owner ELSE t.was_owner END);
-    IF TG_OP = 'UPDATE' AND OLD.unit IS DISTINCT FROM NEW.unit THEN
-        PERFORM pg_notify('work', coalesce((SELECT p.id FROM store.party p WHERE p.number = OLD.unit), ''));
-    END IF;
-    -- one word a unit and transaction: equal notices are sent once
-    PERFORM pg_notify('work', named);
+    -- No notice to open pages here: transactions with a notice commit one at a time. See work/live.py.
     RETURN NULL;
 END $$;
 -- Tasks there were: to whom they have come up.

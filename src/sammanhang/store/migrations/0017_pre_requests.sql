@@ -51,8 +51,6 @@ BEGIN
     ON CONFLICT (self) DO UPDATE SET (patient, kind, state, priority, sender, receiver, authored, modified) =
         (excluded.patient, excluded.kind, excluded.state, excluded.priority, excluded.sender, excluded.receiver,
          excluded.authored, excluded.modified);
-    PERFORM pg_notify('work', to_unit);
-    PERFORM pg_notify('work', from_unit);
     RETURN NULL;
 END $$;
 ALTER FUNCTION work.project_request() OWNER TO sammanhang_writer;

@@ -212,13 +212,8 @@ async def match(services: Services, limit: int = BATCH) -> int | None:
 
     Raises psycopg.Error and `Unavailable`; the place has not moved then.
     """
-    async with services.database.writing() as connection:
-        try:
-            async with connection.transaction():
-                return await _match(services, connection, limit)
-        except BaseException:
-            connection.undone()
-            raise
+    async with services.database.writing() as connection, connection.transaction():
+        return await _match(services, connection, limit)
 
 
 async def _match(services: Services, connection: Connection, limit: int) -> int | None:
@@ -278,7 +273,6 @@ async def end(services: Services, id: str, why: str) -> None:
                     await shut(connection, address(id), why)
         except BaseException:
             connection.chain = None
-            connection.undone()
             raise
         if trace is not None:
             trace.done(connection)

@@ -103,7 +103,6 @@ async def turn(
     except psycopg.Error as e:
         if e.sqlstate not in ("SH001", "SH002"):
             raise
-        connection.undone()
         return None
     return trace
 

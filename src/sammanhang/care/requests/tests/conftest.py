@@ -1,4 +1,14 @@
+"""The people of the stories, services whose data may be changed, and hands that write requests."""
+
+import pytest
+
 from sammanhang.web.testing import *  # noqa: F403
 from sammanhang.work.testing import services as changing
 
 __all__ = ["changing"]
+
+
+@pytest.fixture
+def town(own_town):
+    """These tests write, so each module has a region of its own."""
+    return own_town

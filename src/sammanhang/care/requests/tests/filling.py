@@ -83,3 +83,45 @@ async def post(
     answer = await browser.client.post(address, content=urlencode(fields), headers=headers)
     browser.queries = browser.services.database.queries - before
     return answer
+
+
+SVEA = "/patients/svea-andersson"
+CAN = "http://sammanhang.se/fhir/CodeSystem/care-request-answer|nej"
+GOOD = {
+    "reason": "Yrsel, två fall senaste månaden", "question": "Vägning tre gånger i veckan", "priority": "urgent",
+    "ground": "samtycke", "form.ta-sig-till-mottagning": CAN,
+}  # fmt: skip
+
+
+async def written(
+    browser: Browser, kind: str = "hemsjukvard", patient: str = SVEA, **more: str | None
+) -> Fields:
+    """A whole request as it stands on the page before it is sent."""
+    page = await browser.get(f"{patient}/requests/new?kind={kind}")
+    assert page.status_code == 200, page.text[:400]
+    return changed(fields_of(page, "/requests/send"), **{**GOOD, **more})
+
+
+async def sent(browser: Browser, patient: str = SVEA, **more: str | None) -> str:
+    """Sends one; its address."""
+    page = await post(
+        browser,
+        f"{patient}/requests/send",
+        [*await written(browser, patient=patient, **more), ("do", "send")],
+    )
+    assert page.status_code == 200 and page.url.path.startswith(f"{patient}/requests/0"), page.text[
+        :600
+    ]
+    return page.url.path
+
+
+async def does(browser: Browser, address: str, verb: str, **more: str) -> httpx.Response:
+    """One verb from the request's own page, by its own form."""
+    page = await browser.get(address)
+    fields = changed(fields_of(page, address.rpartition("/")[2], verb), **more)
+    return await post(browser, address, fields)
+
+
+def words(page: httpx.Response) -> str:
+    """A page's text with its line breaks as spaces."""
+    return " ".join(page.text.split())

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import AsyncIterator
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
@@ -91,7 +92,12 @@ async def test_the_receivers_system_asks_accepts_plans_and_answers(fhir: Api) ->
     assert reply.status == 200 and reply.json["status"] == "completed", reply
     assert (await turn(fhir, id, "accepted")).json["status"] == "accepted"
     planned = await turn(
-        fhir, id, "planned", executionPeriod={"start": "2030-11-24T10:00:00+01:00"}
+        fhir,
+        id,
+        "planned",
+        executionPeriod={
+            "start": (datetime.now(UTC) + timedelta(days=2)).isoformat(timespec="seconds")
+        },
     )
     assert planned.status == 200, planned
     done = await turn(fhir, id, "answered", note=[{"text": "Inskriven i hemsjukvården"}])

@@ -1,0 +1,3 @@
+"""The people of the stories."""
+
+from sammanhang.web.testing import *  # noqa: F403
