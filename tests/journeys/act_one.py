@@ -11,10 +11,10 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any
 
-from playwright.sync_api import Browser, BrowserContext, Locator, expect
+from playwright.sync_api import Browser, BrowserContext, Locator, Request, expect
 
 from .conftest import Person, log_in, somebody
-from .recorder import Recorder
+from .recorder import Recorder, weight
 
 SVEA = "svea-andersson"
 REASON = "Yrsel och två fall hemma sedan september. Upp 2,1 kg på två veckor. Bor ensam."
@@ -113,8 +113,12 @@ def listens(someone: Person) -> None:
 
 def came(someone: Person, since: float) -> float:
     """What is new has shown in the open list by itself; how many milliseconds after `since`."""
-    someone.page.wait_for_function("window.came !== undefined", timeout=NEWS)
-    return float(someone.page.evaluate("window.came")) - since
+    for _look in range(NEWS // 50):  # no wait_for_function: the pages forbid eval
+        at = someone.page.evaluate("window.came")
+        if at is not None:
+            return float(at) - since
+        someone.page.wait_for_timeout(50)
+    raise AssertionError("nothing new has come to the list")
 
 
 def act(someone: Person, verb: str, text: str = "") -> None:
@@ -150,37 +154,37 @@ def play(stage: Stage, recorder: Recorder, picture: Picture = lambda person, nam
     karin, amira = stage.enter("Karin Ek"), stage.enter("Amira Haddad", "Centrum")
     amira.page.goto("/work")
     listens(amira)
-    with recorder.step(karin, "Karin", "finner Svea"):
+    with recorder.step(karin, "Karin", "finds Svea"):
         find_svea(karin)
     picture(karin, "chart")
-    with recorder.step(karin, "Karin", "skriver begäran och skickar"):
+    with recorder.step(karin, "Karin", "writes the request and sends it"):
         write(karin)
         picture(karin, "compose")
         address, sent = send(karin)
     picture(karin, "sent")
     recorder.waited_ms["the open worklist shows the request"] = came(amira, sent)
-    with recorder.step(amira, "Amira", "öppnar begäran ur listan"):
+    with recorder.step(amira, "Amira", "opens the request from the list"):
         amira.click(f'[data-task] a[data-go][href="{address}"]')
     picture(amira, "request")
-    with recorder.step(amira, "Amira", "ställer en fråga"):
+    with recorder.step(amira, "Amira", "asks a question"):
         act(amira, "ask", QUESTION)
     state(karin, "Väntar på svar på fråga")
-    with recorder.step(karin, "Karin", "svarar"):
+    with recorder.step(karin, "Karin", "answers it"):
         act(karin, "reply", REPLY)
     state(amira, "Mottagen")
-    with recorder.step(amira, "Amira", "accepterar"):
+    with recorder.step(amira, "Amira", "accepts"):
         act(amira, "accept")
     picture(amira, "accepted")
-    with recorder.step(amira, "Amira", "skriver in och bokar första besöket"):
+    with recorder.step(amira, "Amira", "enrols Svea and books the first visit"):
         act(amira, "plan")
     picture(amira, "planned")
-    with recorder.step(amira, "Amira", "finner Svea på sin lista"):
+    with recorder.step(amira, "Amira", "finds Svea on her list"):
         amira.click('nav.main a[href="/work"]')
     expect(todo(amira)).to_contain_text("Svea Andersson")
     picture(amira, "worklist")
     svea = stage.enter("Svea Andersson", resident=True)
     picture(svea, "me")
-    with recorder.step(svea, "Svea", "läser vad som är bestämt"):
+    with recorder.step(svea, "Svea", "reads what was decided"):
         svea.click(f'a[href="/me/requests/{address.rpartition("/")[2]}"]')
     picture(svea, "decided")
     return address
@@ -189,3 +193,43 @@ def play(stage: Stage, recorder: Recorder, picture: Picture = lambda person, nam
 def todo(nurse: Person, what: str = "Första hembesök") -> Locator:
     """The row of the visit in the nurse's list."""
     return nurse.page.locator("[data-task]", has_text=what).first
+
+
+@dataclass(frozen=True, slots=True)
+class Weight:
+    """What a page weighs when nothing of it is in the browser yet, and its scripts, in compressed kilobytes.
+
+    `letters` is the font of letters beyond Swedish (the ć of Petrović), which the browser fetches when a name on the
+    page has one, once; it is not in `kilobytes`.
+    """
+
+    page: str
+    kilobytes: float
+    scripts: float
+    letters: float
+
+
+def weigh(stage: Stage, address: str) -> list[Weight]:
+    """The pages of the act, each in a browser that has seen none of it; for people who are known to the stage."""
+    svea = f"/patients/{SVEA}"
+    pages = (
+        ("worklist", ("Amira Haddad", "Centrum"), "/work"),
+        ("list of requests", ("Amira Haddad", "Centrum"), "/requests"),
+        ("choosing a kind of request", ("Karin Ek", ""), f"{svea}/requests/new"),
+        ("writing a request", ("Karin Ek", ""), f"{svea}/requests/new?kind=hemsjukvard"),
+        ("a request", ("Amira Haddad", "Centrum"), address),
+        ("the resident's request", ("Svea Andersson", ""), f"/me/requests/{address.rpartition('/')[2]}"),
+    )  # fmt: skip
+    found = []
+    for name, who, page in pages:
+        context = stage.chromium.new_context(base_url=stage.address, storage_state=stage.known[who])
+        window, done = context.new_page(), list[Request]()
+        window.on("requestfinished", lambda r, done=done: done.append(r))
+        window.goto(page)
+        window.wait_for_timeout(500)
+        letters = sum(weight(r) for r in done if "latin-ext" in r.url)
+        scripts = sum(weight(r) for r in done if r.resource_type == "script")
+        whole = sum(map(weight, done)) - letters
+        found.append(Weight(name, whole / 1024, scripts / 1024, letters / 1024))
+        context.close()
+    return found

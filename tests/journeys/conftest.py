@@ -127,6 +127,10 @@ def person(chromium: Browser, server: str) -> Iterator[Person]:
     assert someone.faults == []
 
 
+# What htmx says when a page is left while it asks for a part of it.
+LEFT = ("htmx:sendAbort", "htmx:afterRequest")
+
+
 def somebody(context: BrowserContext) -> Person:
     """Somebody at a new page of a browser window, whose scripts' faults are kept."""
     someone = Person(context.new_page())
@@ -135,7 +139,7 @@ def somebody(context: BrowserContext) -> Person:
         "console",
         lambda m: (
             someone.faults.append(m.text)
-            if m.type == "error" and "status of" not in m.text
+            if m.type == "error" and "status of" not in m.text and not m.text.startswith(LEFT)
             else None
         ),
     )

@@ -75,7 +75,7 @@ class Recorder:
         """All steps as one."""
         columns = zip(*(astuple(s.counts) for s in self.steps), strict=True)
         return Step(
-            "", "Alla steg", Counts(*(sum(c) for c in columns)),
+            "", "all of it", Counts(*(sum(c) for c in columns)),
             sum(s.server_ms for s in self.steps), sum(s.kilobytes for s in self.steps),
         )  # fmt: skip
 

@@ -133,6 +133,8 @@ def test_svea_gets_home_care_and_every_step_costs_what_the_table_says(stage, bef
     )  # enrolled: the chart opens without any reason being asked for
     expect(amira.page.locator("main")).to_contain_text("Hälsoproblem")
     assert adrift_in(before) == []
+    for page in act_one.weigh(stage, address):  # the architecture's budgets, first page, compressed
+        assert 0 < page.kilobytes <= 150 and 0 <= page.scripts <= 50, page
     _today(amira, address)
 
 
