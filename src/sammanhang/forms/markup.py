@@ -11,6 +11,8 @@ import re
 from functools import lru_cache
 from html.parser import HTMLParser
 
+from markupsafe import Markup
+
 TAGS = frozenset(
     [
         "a",
@@ -124,14 +126,14 @@ class _Cleaner(HTMLParser):
 
 
 @lru_cache(maxsize=2048)
-def safe_xhtml(text: str) -> str:
+def safe_xhtml(text: str) -> Markup:
     """Markup with only what is known left in it, every element closed; empty when nothing is left to read."""
     cleaner = _Cleaner()
     cleaner.feed(text)
     cleaner.close()
     cleaner.out += [f"</{tag}>" for tag in reversed(cleaner.open)]
     made = "".join(cleaner.out).strip()
-    return made if re.sub(r"<(?!img)[^>]+>", "", made).strip() else ""
+    return Markup(made) if re.sub(r"<(?!img)[^>]+>", "", made).strip() else Markup()
 
 
 _POINT, _NUMBERED = re.compile(r"^\s*[-*+]\s+"), re.compile(r"^\s*\d+[.)]\s+")
@@ -144,7 +146,7 @@ _INLINE = (
 
 
 @lru_cache(maxsize=2048)
-def from_markdown(text: str) -> str:
+def from_markdown(text: str) -> Markup:
     """The common part of Markdown (paragraphs, lists, emphasis, links, headings) as safe markup."""
     out: list[str] = []
     for block in re.split(r"\n\s*\n", text.strip()):
