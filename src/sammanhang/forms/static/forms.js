@@ -70,6 +70,7 @@
     const later = () => { unsaved = true; const said = by("ff-saved"); if (said && !failed) said.textContent = said.dataset.waiting; clearTimeout(timer); timer = setTimeout(save, WAIT); };
 
     // The server's view, part by part: what is asked, faults, sources, calculated values, scores, what is left.
+    const alike = (a, b) => a.childNodes.length === b.childNodes.length && [...a.childNodes].every((n, i) => n.isEqualNode(b.childNodes[i]));
     const take = (fresh) => {
       const here = document.activeElement?.closest("[data-field]")?.dataset.field;
       for (const field of $$("[data-field]", fresh)) {
@@ -81,10 +82,10 @@
       }
       for (const part of $$("[data-part]", fresh)) {
         const mine = by(part.id);
-        if (!mine || mine.innerHTML === part.innerHTML || (part.id === "ff-saved" && unsaved)) continue;
+        if (!mine || alike(mine, part) || (part.id === "ff-saved" && unsaved)) continue;
         const field = mine.closest("[data-field]")?.dataset.field;
         if (part.classList.contains("ff-faults") && field === here) continue; // not while one still writes there
-        mine.innerHTML = part.innerHTML;
+        mine.replaceChildren(...[...part.childNodes].map((n) => n.cloneNode(true)));
         const input = by(part.id.replace(/-faults$/, ""));
         if (part.classList.contains("ff-faults") && input?.matches("input, textarea, select")) input.toggleAttribute("aria-invalid", part.textContent.trim() !== "");
       }
@@ -184,7 +185,7 @@
         let answer;
         try { answer = await fetch(find.dataset.find, { method: "POST", body, headers: { "hx-request": "true" } }); } catch { return; }
         if (!answer.ok || mine !== asking) return;
-        hits.innerHTML = await answer.text();
+        hits.replaceChildren(...new DOMParser().parseFromString(await answer.text(), "text/html").body.childNodes);
         hits.hidden = false; input.setAttribute("aria-expanded", "true"); mark(rows()[0]);
       };
       const pick = (row) => {

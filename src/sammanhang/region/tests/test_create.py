@@ -25,7 +25,11 @@ def test_a_region_is_created_once_and_whole_by_two_processes(empty_database):
         empty_database, RESIDENTS, 1, lambda done, total: seen.append(done), processes=2
     )
     assert region_exists(empty_database)
-    assert report.resources == _counted(empty_database) == sum(1 for _ in everything(1, RESIDENTS))
+    assert (
+        report.resources
+        == _counted(empty_database)
+        == sum(1 for _ in everything(1, RESIDENTS, enrolled=False))
+    )
     assert seen == sorted(seen)
     rows = login_table(empty_database)
     assert ("staff", "Karin Ek", "läkare", "Vårdcentralen Södra torget") in rows
@@ -37,7 +41,7 @@ def test_a_region_is_created_once_and_whole_by_two_processes(empty_database):
 def test_a_creation_that_stopped_is_taken_up(empty_database):
     from sammanhang.store.bulk import load
 
-    whole = list(everything(1, RESIDENTS))
+    whole = list(everything(1, RESIDENTS, enrolled=False))
     stored = [r for i, r in enumerate(whole) if i % 3 and not r.id.startswith("svea-andersson")]
     load(empty_database, stored)
     assert not region_exists(empty_database)

@@ -42,9 +42,9 @@
   const parsed = async (address) => {
     const answer = await fetch(address, part);
     if (!answer.ok) throw 0;
-    const t = document.createElement("template");
-    t.innerHTML = await answer.text();
-    return t.content;
+    const html = (await answer.text()).trim();
+    // Rows are rows only within a table.
+    return new DOMParser().parseFromString(html.startsWith("<tr") ? `<table>${html}</table>` : html, "text/html").body;
   };
   const look = async () => {
     later = 0;
@@ -66,7 +66,7 @@
   // The start page's card is one piece: it is left alone while one is about to click in it.
   const whole = async (asked) => {
     if (!asked && (body.matches(":hover") || body.contains(document.activeElement))) { all = true; tell(); return; }
-    body.replaceChildren(await parsed(box.dataset.whole));
+    body.replaceChildren(...(await parsed(box.dataset.whole)).childNodes);
     fresh.clear(); all = false; tell();
   };
   const show = async () => {

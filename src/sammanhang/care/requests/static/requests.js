@@ -2,7 +2,8 @@
 "use strict";
 (() => {
   const say = (text) => { const said = document.getElementById("said"); if (said) said.textContent = text; };
-  const part = (html) => { const made = document.createElement("template"); made.innerHTML = html; return made.content; };
+  const part = (html) => new DOMParser().parseFromString(html, "text/html").body;
+  const fill = (box, fresh) => { if (box.textContent.trim() !== fresh.textContent.trim()) box.replaceChildren(...fresh.childNodes); };
 
   const live = document.getElementById("live");
   if (live) {
@@ -15,7 +16,7 @@
     const put = (html) => {
       const kept = written(), open = [...live.querySelectorAll("details[open]")].map((d) => d.id).filter(Boolean);
       const at = document.activeElement, here = live.contains(at) && at.name ? [at.form?.elements.do?.value, at.name, at.selectionStart] : null;
-      live.innerHTML = html;
+      live.replaceChildren(...part(html).childNodes);
       for (const id of open) document.getElementById(id)?.setAttribute("open", "");
       for (const { verb, fields } of kept) {
         const form = [...live.querySelectorAll("form")].find((f) => f.elements.do?.value === verb);
@@ -71,8 +72,8 @@
     const take = (html) => {
       const fresh = part(html), line = fresh.querySelector("[data-saved]"), notes = fresh.querySelector("[data-remarks]"), asks = fresh.querySelector("[data-law]");
       if (line && saved) saved.textContent = line.textContent;
-      if (notes && remarks && remarks.innerHTML.trim() !== notes.innerHTML.trim()) remarks.innerHTML = notes.innerHTML;
-      if (asks && law && asks.dataset.receiver !== law.dataset.receiver) { law.innerHTML = asks.innerHTML; law.dataset.receiver = asks.dataset.receiver; }
+      if (notes && remarks) fill(remarks, notes);
+      if (asks && law && asks.dataset.receiver !== law.dataset.receiver) { const receiver = asks.dataset.receiver; law.replaceChildren(...asks.childNodes); law.dataset.receiver = receiver; }
     };
     const save = async () => {
       if (sending) return;
