@@ -233,7 +233,7 @@ def test_the_command_tells_it_in_lines_or_json_and_ends_with_a_fault(
     said = capsys.readouterr().out
     assert "Good Test (good, SE2321000131-PGOOD)" in said
     assert (
-        "start page, menu Start, Work, Care requests, Patients; 1 patients; reads and writes by R2"
+        "start page, menu Start, Work, Care request, Patients; 1 patients; reads and writes by R2"
         in said
     )
     assert "FAULT unit-inactive [r-closed]: The assignment's unit is closed. Mended by" in said

@@ -2,20 +2,13 @@
 "use strict";
 (() => {
   const $ = (s, e = document) => e.querySelector(s), $$ = (s, e = document) => [...e.querySelectorAll(s)];
-  const box = $("[data-live]"), badge = $("[data-waiting]"), KEEP = "waiting", part = { headers: { "HX-Request": "true" }, cache: "no-store" };
+  const box = $("[data-live]"), badge = $("[data-waiting]"), part = { headers: { "HX-Request": "true" }, cache: "no-store" };
   const say = (text) => { const said = $("#said"); if (said) said.textContent = text; };
   const away = () => document.hidden || document.documentElement.dataset.locked !== undefined;
 
-  // The count in the menu: known on some pages, asked for on the others, at most every half minute.
-  const person = $("#lock")?.dataset.assignment;
-  const count = (n) => { if (badge) badge.textContent = n || ""; try { sessionStorage.setItem(KEEP, JSON.stringify([person, n, Date.now()])); } catch { /* private mode */ } };
-  if (badge && badge.textContent) count(+badge.textContent);
-  else if (badge) {
-    let kept = [];
-    try { kept = JSON.parse(sessionStorage.getItem(KEEP)) || []; } catch { /* private mode */ }
-    if (kept[0] === person) badge.textContent = kept[1] || "";
-    if (kept[0] !== person || Date.now() - kept[2] > 30000) fetch("/work/counts", part).then((r) => r.ok ? r.json() : null).then((c) => c && count(c.waiting)).catch(() => {});
-  }
+  // The count in the menu: known on some pages, asked for on the others.
+  const count = (n) => { if (badge) badge.textContent = n || ""; };
+  if (badge && !badge.textContent) fetch("/work/counts", part).then((r) => r.ok ? r.json() : null).then((c) => c && count(c.waiting)).catch(() => {});
   if (!box || !window.EventSource) return;
 
   const words = JSON.parse(box.dataset.words || "{}"), news = $("[data-news]", box), body = $("[data-body]", box);
