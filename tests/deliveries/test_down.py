@@ -17,6 +17,8 @@ from sammanhang.work.sending import Postman
 from ..simulators.municipality import Municipality
 from .conftest import HOSPITAL, World, until
 
+pytestmark = pytest.mark.slow  # the whole suite has it; `make check` stays quick
+
 
 async def subscribed(world: World, town: Municipality, **more) -> str:
     id = await town.subscribe(**more)

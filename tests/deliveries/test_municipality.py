@@ -16,6 +16,8 @@ from sammanhang.work.subscriptions.topics import topics
 
 from .conftest import OTHER, REGION, TOWN, World, until
 
+pytestmark = pytest.mark.slow  # the whole suite has it; `make check` stays quick
+
 
 async def test_a_request_sent_by_the_hospital_reaches_the_municipalitys_system_and_its_answer_comes_back(
     world: World,

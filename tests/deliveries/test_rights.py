@@ -5,6 +5,8 @@ from __future__ import annotations
 import asyncio
 from datetime import timedelta
 
+import pytest
+
 from sammanhang.access.actor import SYSTEM
 from sammanhang.access.clients import close_client
 from sammanhang.access.facts import PROTECTED_SYSTEM
@@ -14,6 +16,8 @@ from sammanhang.work import outbox
 
 from .conftest import HOSPITAL, OTHER, REGION, TOWN, World, until
 from .test_down import status, subscribed
+
+pytestmark = pytest.mark.slow  # the whole suite has it; `make check` stays quick
 
 
 async def test_a_municipality_is_not_told_of_what_was_sent_to_another(world: World) -> None:

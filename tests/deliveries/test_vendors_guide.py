@@ -20,10 +20,13 @@ from ..journeys.test_connect_an_app import Shell
 __all__ = ["own_town"]
 ROOT = Path(__file__).parents[2]
 DOCUMENT = ROOT / "docs" / "howto" / "take-part-with-your-own-system.md"
-pytestmark = pytest.mark.skipif(
-    subprocess.run(["bash", "-c", "command -v curl jq"], capture_output=True).returncode != 0,
-    reason="The document's lines need curl and jq.",
-)
+pytestmark = [
+    pytest.mark.slow,
+    pytest.mark.skipif(
+        subprocess.run(["bash", "-c", "command -v curl jq"], capture_output=True).returncode != 0,
+        reason="The document's lines need curl and jq.",
+    ),
+]
 
 
 @pytest.fixture

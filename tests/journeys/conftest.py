@@ -168,6 +168,11 @@ def enter() -> Callable[..., None]:
 @pytest.fixture(scope="session")
 def signed_in(chromium: Browser, server: str) -> Callable[..., BrowserContext]:
     """A browser window where somebody is already logged in; each person logs in once."""
+    return windows(chromium, server)
+
+
+def windows(chromium: Browser, server: str) -> Callable[..., BrowserContext]:
+    """As `signed_in`, on a server of one's own."""
     states: dict[tuple[str, str], object] = {}
 
     def window(

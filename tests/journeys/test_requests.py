@@ -2,10 +2,32 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Iterator
+
 import pytest
-from playwright.sync_api import expect
+from playwright.sync_api import Browser, BrowserContext, expect
+
+from .conftest import serving, windows
 
 pytestmark = [pytest.mark.journey, pytest.mark.slow]
+
+
+@pytest.fixture(scope="module")
+def town(own_town: str) -> str:
+    """These journeys leave drafts and requests behind, so they have a region of their own."""
+    return own_town
+
+
+@pytest.fixture(scope="module")
+def server(town: str) -> Iterator[str]:
+    yield from serving(town)
+
+
+@pytest.fixture(scope="module")
+def signed_in(chromium: Browser, server: str) -> Callable[..., BrowserContext]:
+    return windows(chromium, server)
+
+
 SVEA = "/patients/svea-andersson"
 NEW = f"{SVEA}/requests/new?kind=hemsjukvard"
 

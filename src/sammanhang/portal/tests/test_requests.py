@@ -32,6 +32,8 @@ from sammanhang.work.deadlines import Deadline
 from sammanhang.work.escalation import escalate_due
 from sammanhang.work.testing import somebody
 
+pytestmark = pytest.mark.slow  # the whole suite has it; `make check` stays quick
+
 SVEA, GRETA, INGRID = "svea-andersson", "greta-lindgren", "ingrid-lund"
 CENTRUM, BRAMHULT = named("Hemsjukvård Centrum, Borås"), named("Hemsjukvård Brämhult, Borås")
 HOME = Written("hemsjukvard", CENTRUM.id, "urgent", "Yrsel och två fall <i hemmet>", "Vägning tre gånger i veckan", ground="samtycke")  # fmt: skip

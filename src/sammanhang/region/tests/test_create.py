@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import psycopg
+import pytest
 
 from sammanhang.region.create import create_region, login_table, region_exists
 from sammanhang.region.generate import everything
+
+pytestmark = pytest.mark.slow  # the whole suite has it; `make check` stays quick
 
 RESIDENTS = 120
 

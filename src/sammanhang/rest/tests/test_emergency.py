@@ -35,6 +35,8 @@ from .api import (
 )  # fmt: skip
 from .test_access import consent, visit
 
+pytestmark = pytest.mark.slow  # the whole suite has it; `make check` stays quick
+
 CHIEF = Actor(
     "staff", "Practitioner/chief", "C", 3, _assigned("role-chief", HOSPITAL, REGION, "chefslakare")
 )

@@ -20,6 +20,8 @@ from sammanhang.store.load import load_path
 
 from .test_load import delete, patient, pulse, rows, whole, write_lines
 
+pytestmark = pytest.mark.slow  # the whole suite has it; `make check` stays quick
+
 
 @pytest.fixture
 def filled(empty_database: str, tmp_path: Path) -> str:

@@ -20,6 +20,8 @@ from sammanhang.work.adrift import adrift
 from sammanhang.work.escalation import escalate_due
 from sammanhang.work.testing import make_task, somebody, task_now
 
+pytestmark = pytest.mark.slow  # the whole suite has it; `make check` stays quick
+
 CENTRUM = named("Hemsjukvård Centrum, Borås").id
 PROVIDER = named("Hemsjukvård Centrum, Borås").provider
 BRAMHULT = named("Hemsjukvård Brämhult, Borås").id

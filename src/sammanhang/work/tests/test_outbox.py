@@ -22,6 +22,8 @@ from sammanhang.work.outbox import Delivery, Receiver, add, queue, register, shu
 from sammanhang.work.posting import fault_of
 from sammanhang.work.sending import deliver_due, pause
 
+pytestmark = pytest.mark.slow  # the whole suite has it; `make check` stays quick
+
 LAB = Receiver(
     "lab",
     "ready",

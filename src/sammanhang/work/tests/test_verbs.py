@@ -29,6 +29,8 @@ from sammanhang.work.escalation import escalate_due
 from sammanhang.work.states import VERBS
 from sammanhang.work.testing import make_task, somebody, task_now
 
+pytestmark = pytest.mark.slow  # the whole suite has it; `make check` stays quick
+
 CENTRUM = named("Hemsjukvård Centrum, Borås").id
 BRAMHULT = named("Hemsjukvård Brämhult, Borås").id
 PEOPLE = ("amira-haddad", "jonas-falk")

@@ -14,6 +14,8 @@ from sammanhang.care.requests import request as fhir
 
 from .filling import GOOD, SVEA, changed, does, fields_of, post, sent, words, written
 
+pytestmark = pytest.mark.slow  # the whole suite has it; `make check` stays quick
+
 SEND, DRAFT = f"{SVEA}/requests/send", f"{SVEA}/requests/draft"
 
 

@@ -13,6 +13,8 @@ from sammanhang.work.testing import somebody
 
 from .filling import SVEA, changed, does, fields_of, post, sent, words
 
+pytestmark = pytest.mark.slow  # the whole suite has it; `make check` stays quick
+
 BRAMHULT = "Brämhult"
 CENTRUM = "Centrum"
 

@@ -18,6 +18,8 @@ from sammanhang.store.types import NUMBER
 from sammanhang.work import commands, live, moving
 from sammanhang.work.testing import make_task, somebody
 
+pytestmark = pytest.mark.slow  # the whole suite has it; `make check` stays quick
+
 CENTRUM = named("Hemsjukvård Centrum, Borås").id
 BRAMHULT = named("Hemsjukvård Brämhult, Borås").id
 
