@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 from decimal import Decimal
-from html import escape
 from typing import Any
+
+from markupsafe import Markup
 
 from sammanhang.kernel.i18n import _
 
@@ -31,7 +32,7 @@ class Choice:
 
     key: str
     label: str
-    html: str
+    html: Markup
     prefix: str
     chosen: bool
     alone: bool
@@ -108,7 +109,7 @@ def choices_of(node: Node, tree: Tree, control: str, searched: str | None) -> tu
     ]
     if item.type == "boolean" and control in ("radio", "checks"):
         yes = [(True, _("Ja")), (False, _("Nej"))][: 1 if control == "checks" else 2]
-        return _keyed([Choice(typed("boolean", v), word, "", "", any(a.value is v for a in chosen), False) for v, word in yes])  # fmt: skip
+        return _keyed([Choice(typed("boolean", v), word, Markup(), "", any(a.value is v for a in chosen), False) for v, word in yes])  # fmt: skip
     if control == "file":
         return tuple(_file(a, tree) for a in chosen)
     if control not in ("radio", "checks", "select", "search"):
@@ -132,12 +133,12 @@ def _file(a: Answer, tree: Tree) -> Choice:
         str(a.value.get("title") or a.value.get("url") or _("Fil")),
     )
     subject = str((tree.head.get("subject") or {}).get("reference") or "")
-    link = ""
+    link = Markup()
     if url.startswith("Binary/") and subject.startswith("Patient/"):
         address = (
             f"/patients/{subject.removeprefix('Patient/')}/files/{url.removeprefix('Binary/')}"
         )
-        link = f'<a href="{escape(address)}">{escape(title)}</a>'
+        link = Markup('<a href="{}">{}</a>').format(address, title)
     return Choice(url or title, title, link, "", True, False)
 
 
@@ -161,7 +162,14 @@ def _not_listed(node: Node, options: list[Option], chosen: list[Answer]) -> list
     for a in chosen:
         if not any(same(o.value, a.value) for o in options):
             made.append(
-                Choice(key_of(a.kind, a.value), typed(node.item.type, a.value), "", "", True, False)
+                Choice(
+                    key_of(a.kind, a.value),
+                    typed(node.item.type, a.value),
+                    Markup(),
+                    "",
+                    True,
+                    False,
+                )
             )
     return made
 

@@ -11,6 +11,8 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
+from markupsafe import Markup
+
 from sammanhang.kernel.errors import Issue
 from sammanhang.kernel.i18n import _, either
 from sammanhang.web import show as looks
@@ -54,9 +56,9 @@ class FieldView:
     layout: str
     prefix: str
     label: str
-    html: str
+    html: Markup
     heading: int
-    helps: tuple[tuple[str, str, str], ...]
+    helps: tuple[tuple[str, str, Markup], ...]
     support: tuple[str, ...]
     enabled: bool
     when: str
@@ -232,7 +234,7 @@ def _field(node: Node, rows: list[Node], look: _Look, heading: int) -> FieldView
         name=node.name, id=_id(node.name),
         kind="group" if item.type == "group" else "text" if item.type == "display" else "question",
         control=control, layout=controls.layout_of(item, node), prefix=str(item.prefix),
-        label=node.text or str(item.text), html="" if node.text else item.text.html, heading=min(heading, 6),
+        label=node.text or str(item.text), html=Markup() if node.text else item.text.html, heading=min(heading, 6),
         helps=tuple((kind, str(w), w.html) for kind, w in item.beside if kind not in ("unit",)), support=item.support,
         enabled=node.met, when=_when(node, tree), required=node.required, repeats=item.repeats,
         choices=controls.choices_of(node, tree, control, look.searched.get(node.name)),

@@ -5,6 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import Any
 
+from markupsafe import Markup
+
 from sammanhang.kernel import i18n
 
 from .markup import from_markdown, safe_xhtml
@@ -17,7 +19,7 @@ class Words:
 
     plain: str
     others: dict[str, str] = field(default_factory=dict)
-    marked: str = ""
+    marked: Markup = field(default_factory=Markup)
 
     def __str__(self) -> str:
         """In the language of this request, else as it stands."""
@@ -35,9 +37,9 @@ class Words:
         return self.plain
 
     @property
-    def html(self) -> str:
+    def html(self) -> Markup:
         """Safe markup in the language of this request; empty when there is only plain text."""
-        return self.marked if not self.others or str(self) == self.plain else ""
+        return self.marked if not self.others or str(self) == self.plain else Markup()
 
 
 def words_of(element: Any, name: str) -> Words:
@@ -53,7 +55,7 @@ def words_of(element: Any, name: str) -> Words:
         language, text = said(e, "lang"), said(e, "content")
         if language and text:
             others[str(language)] = str(text)
-    marked = ""
+    marked = Markup()
     xhtml, markdown = said(more, HL7 + "rendering-xhtml"), said(more, HL7 + "rendering-markdown")
     if xhtml:
         marked = safe_xhtml(str(xhtml))

@@ -6,9 +6,13 @@ from typing import Any
 
 from sammanhang.forms import form_of
 from sammanhang.forms.questionnaire import Form
+from sammanhang.web.rendering import ENVIRONMENT
 
 SDC = "http://hl7.org/fhir/uv/sdc/StructureDefinition/sdc-questionnaire-"
 HL7 = "http://hl7.org/fhir/StructureDefinition/"
+PAGE = ENVIRONMENT.from_string(
+    '{% from "forms/form.html" import form_fields %}{{ form_fields(page) }}'
+)
 
 
 def form(*items: dict[str, Any], **more: Any) -> Form:

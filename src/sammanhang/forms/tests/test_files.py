@@ -9,9 +9,9 @@ from starlette.datastructures import UploadFile
 
 from sammanhang.access.actor import Actor
 from sammanhang.fhir.indexing import self_hash
-from sammanhang.forms import drafts
+from sammanhang.forms import drafts, view
 from sammanhang.forms.files import NoSuchFile, held, kind_of
-from sammanhang.forms.tests.making import HL7, form, item
+from sammanhang.forms.tests.making import HL7, PAGE, form, item
 
 PDF = b"%PDF-1.7\nhej"
 
@@ -61,6 +61,8 @@ async def test_a_file_is_stored_with_the_draft_and_read_in_the_record_alone(serv
     ]
     id = attached.url.removeprefix("Binary/")
     assert (await held(record, id)).body == PDF
+    link = f'<a href="/patients/svea-andersson/files/{id}">remiss.pdf</a>'
+    assert link in PAGE.render(page=view(f, saved.response))
     with pytest.raises(NoSuchFile):
         await held(record, "finns-inte")
     async with services.database.reading(record.scope) as connection:

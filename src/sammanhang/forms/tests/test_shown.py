@@ -9,13 +9,8 @@ import pytest
 from sammanhang.forms import answers, check, view
 from sammanhang.forms.markup import from_markdown, safe_xhtml
 from sammanhang.forms.options import ValueSets, search
-from sammanhang.forms.tests.making import HL7, form, item, options
+from sammanhang.forms.tests.making import HL7, PAGE, form, item, options
 from sammanhang.kernel import i18n
-from sammanhang.web.rendering import ENVIRONMENT
-
-PAGE = ENVIRONMENT.from_string(
-    '{% from "forms/form.html" import form_fields %}{{ form_fields(page) }}'
-)
 
 
 @pytest.mark.parametrize(
@@ -38,6 +33,21 @@ def test_markdown_is_read_and_made_safe() -> None:
         "<p><b>Rubrik</b></p><p><strong>fet</strong> och <em>kursiv</em></p><ul><li>ett</li><li>två</li></ul>"
     )
     assert "<script" not in from_markdown("<script>x</script> [x](javascript:y)")
+
+
+def test_markup_of_a_form_stands_as_markup_on_the_page() -> None:
+    def said(kind: str, text: str) -> dict[str, Any]:
+        return {"extension": [{"url": HL7 + kind, "valueString": text}]}
+
+    marked = {"valueCoding": {"code": "x", "display": "Ja", "_display": said("rendering-xhtml", "<i>Ja</i>")}}  # fmt: skip
+    page = PAGE.render(page=view(form(
+        item("a", text="Syn", _text=said("rendering-xhtml", "<b>Syn</b> & <script>x</script>hörsel")),
+        item("b", "choice", _text=said("rendering-markdown", "**Ben**"), answerOption=[marked, *options("y")]),
+    ), None))  # fmt: skip
+    assert (
+        "<b>Syn</b> &amp; hörsel" in page and "<strong>Ben</strong>" in page and "<i>Ja</i>" in page
+    )
+    assert "<script" not in page and "&lt;b&gt;" not in page
 
 
 def test_texts_of_a_form_are_escaped_and_its_answers_too() -> None:
