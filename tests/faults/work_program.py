@@ -19,8 +19,9 @@ import sys
 import time
 from collections.abc import Awaitable, Callable
 from datetime import UTC, datetime, timedelta
+from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import httpx
 import psycopg
@@ -46,6 +47,7 @@ from .work_ledger import TASK, Notes
 CENTRUM = named("Hemsjukvård Centrum, Borås").id
 BRAMHULT = named("Hemsjukvård Brämhult, Borås").id
 PATIENTS = ("svea-andersson", "greta-lund")
+T = TypeVar("T")
 UNKNOWN = (Unavailable, psycopg.Error, httpx.TransportError, OSError)
 
 
@@ -156,14 +158,15 @@ class People:
 class OtherSystem:
     """A system that writes Tasks over the API: creates by PUT, adds a note, or completes."""
 
-    def __init__(self, url: str, dsn: str, number: int, notes: Notes) -> None:
+    def __init__(
+        self, url: str, client: tuple[str, str], unit: Unit, number: int, notes: Notes
+    ) -> None:
         self.http = httpx.Client(base_url=url, timeout=8)
-        self.client, self.dsn, self.notes = demo_client(dsn, demo=True), dsn, notes
+        self.client, self.unit, self.notes = client, unit, notes
         self.random = random.Random(number)
         self.prefix = f"s{number}-{os.getpid()}-{time.time_ns()}"
         self.count = 0
         self.mine: list[str] = []
-        self.unit: Unit | None = None
 
     def log_in(self) -> None:
         answer = self.patient("POST", "/oauth/token", data={"grant_type": "client_credentials"}, auth=self.client)  # fmt: skip
@@ -182,7 +185,6 @@ class OtherSystem:
 
     def one(self) -> None:
         """One thing, settled before it returns."""
-        assert self.unit is not None
         self.count += 1
         mark = f"{self.prefix}-{self.count}"
         if self.random.random() < 0.5 or not self.mine:
@@ -224,22 +226,35 @@ class OtherSystem:
         return "there" if there else "not there"
 
 
-async def opened(dsn: str) -> Services:
-    """Open services; waits for a database that is away."""
+async def once_there(get: Callable[[], Awaitable[T]]) -> T:
+    """What is needed to begin, however long the database is away."""
     while True:
+        try:
+            return await get()
+        except UNKNOWN:
+            await asyncio.sleep(0.1)
+
+
+async def opened(dsn: str) -> Services:
+    """Open services."""
+
+    async def start() -> Services:
         services = Services.make(Settings(base_url="http://127.0.0.1:8000"), dsn)
         try:
             await services.open()
-            return services
-        except SammanhangError:
+        except UNKNOWN:
             await services.database.close()
+            raise
+        return services
+
+    return await once_there(start)
 
 
 async def people(dsn: str, number: int, folder: Path) -> None:
     """Works until it is killed."""
     services = await opened(dsn)
     person = People(services, number, Notes(folder / f"people-{number}-{os.getpid()}.ndjson"))
-    await person.ready()
+    await once_there(person.ready)
     print("ready", flush=True)
     while True:
         await person.one()
@@ -248,10 +263,11 @@ async def people(dsn: str, number: int, folder: Path) -> None:
 async def system(dsn: str, number: int, folder: Path, url: str) -> None:
     """Works until it is killed."""
     services = await opened(dsn)
-    unit = (await units_of(services.database)).by_id[CENTRUM]
+    unit = (await once_there(lambda: units_of(services.database))).by_id[CENTRUM]
     await services.close()
-    other = OtherSystem(url, dsn, number, Notes(folder / f"system-{number}-{os.getpid()}.ndjson"))
-    other.unit = unit
+    client = await once_there(partial(asyncio.to_thread, demo_client, dsn, demo=True))
+    notes = Notes(folder / f"system-{number}-{os.getpid()}.ndjson")
+    other = OtherSystem(url, client, unit, number, notes)
     other.log_in()
     print("ready", flush=True)
     while True:

@@ -165,6 +165,9 @@ def enter() -> Callable[..., None]:
     return log_in
 
 
+STALE = 120.0  # seconds since a window was opened; one test is done well before its screen locks
+
+
 @pytest.fixture(scope="session")
 def signed_in(chromium: Browser, server: str) -> Callable[..., BrowserContext]:
     """A browser window where somebody is already logged in; each person logs in once."""
@@ -174,15 +177,18 @@ def signed_in(chromium: Browser, server: str) -> Callable[..., BrowserContext]:
 def windows(chromium: Browser, server: str) -> Callable[..., BrowserContext]:
     """As `signed_in`, on a server of one's own."""
     states: dict[tuple[str, str], object] = {}
+    used: dict[tuple[str, str], float] = {}
 
     def window(
         name: str, unit: str = "", *, resident: bool = False, **look: object
     ) -> BrowserContext:
-        if (name, unit) not in states:
+        # a session nobody used for a while is locked, as at a ward
+        if time.monotonic() - used.get((name, unit), float("-inf")) > STALE:
             context = chromium.new_context(base_url=server, locale="sv-SE")
             log_in(context.new_page(), name, unit, resident=resident)
             states[(name, unit)] = context.storage_state()
             context.close()
+        used[(name, unit)] = time.monotonic()
         return chromium.new_context(
             base_url=server,
             locale="sv-SE",
