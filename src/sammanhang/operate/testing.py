@@ -51,6 +51,11 @@ def pytest_configure(config: pytest.Config) -> None:
         os.environ[_RUN] = f"{tempfile.gettempdir()}/{_PREFIX}{os.getpid()}"
 
 
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Journeys last: a browser's event loop runs in this thread from the first of them on, and no other can then."""
+    items.sort(key=lambda item: item.get_closest_marker("journey") is not None)
+
+
 def pytest_unconfigure(config: pytest.Config) -> None:
     """Stop the cluster when the run ends, and those of runs that were killed."""
     if hasattr(config, "workerinput"):
