@@ -77,6 +77,16 @@ class Changes:
         return cls(record.doors, record.actor, record.patient_id, (a.provider, a.unit), record.facts, record.request)  # fmt: skip
 
     @classmethod
+    def by_resident(cls, record: Record, owner: Owner) -> Changes:
+        """Changes by a resident who has a record open, their own or a child's: to a unit, in whose care it then lies.
+
+        Raises `ReadsOnly` for anybody else.
+        """
+        if record.actor.kind != "resident":
+            raise ReadsOnly
+        return cls(record.doors, record.actor, record.patient_id, owner, record.facts, record.request)  # fmt: skip
+
+    @classmethod
     def by_system(cls, doors: Doors, actor: Actor, patient: str, owner: Owner) -> Changes:
         """Changes by the system's own work (deadlines, routing), in the name of a unit."""
         return cls(doors, actor, patient, owner)

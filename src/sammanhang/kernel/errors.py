@@ -64,6 +64,22 @@ class Unprocessable(Invalid):
     code = "processing"
 
 
+class TextMissing(Invalid):
+    """Something must be written."""
+
+    def __init__(self) -> None:
+        super().__init__("Write something first.", "Skriv något först.")
+
+
+class TextTooLong(Invalid):
+    """The text is longer than what it is written in holds; `most` in characters."""
+
+    def __init__(self, most: int) -> None:
+        super().__init__(
+            f"The text is longer than {most} characters.", f"Texten är längre än {most} tecken."
+        )
+
+
 class Unauthenticated(SammanhangError):
     """Nobody is logged in, or the token is missing, forged or expired."""
 

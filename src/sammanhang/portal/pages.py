@@ -15,6 +15,7 @@ from sammanhang.web.rendering import render
 from sammanhang.web.routing import Visit, page
 from sammanhang.work.units import Units, units_of
 
+from .messages import Mail, mail
 from .next_step import Coming, Next, coming_visits, next_step
 from .plain import PlainMedicine, PlainResult, medicines_of, problems_of, results_of
 from .request_words import Plain, reader_of
@@ -28,6 +29,7 @@ class MyPage:
     title      the greeting
     person     who they are
     next       what happens next; None when nothing is planned or waited for
+    news       messages that have not been opened; `mails` how many conversations there are
     requests   care requests under way or ended of late; `older` how many there are besides
     coming     visits after that
     problems   what they are treated for, in words
@@ -41,6 +43,8 @@ class MyPage:
     title: str
     person: Person
     next: Next | None
+    news: list[Mail]
+    mails: int
     requests: list[Plain]
     older: int
     coming: list[Coming]
@@ -75,6 +79,7 @@ async def _in_brief(visit: Visit, mine: list[Child]) -> Response:
     units, reader = await units_of(visit.services.database), reader_of(record)
     names = {} if reader.masked else _names(observations, units)
     requests, older = await going_on(record, units)
+    mails = await mail(record, units)
     coming = coming_visits(planned, units, reader, requests)
     next = next_step(coming, requests)
     known = record.patient.name[0].given if record.patient.name and not reader.masked else ()
@@ -83,6 +88,8 @@ async def _in_brief(visit: Visit, mine: list[Child]) -> Response:
         title=_title(given, own),
         person=person_of(record.patient, record.facts.protected and not own),
         next=next,
+        news=[m for m in mails if m.new],
+        mails=len(mails),
         requests=requests,
         older=older,
         coming=(coming[1:] if next is not None and next.visit else coming)[:4],

@@ -42,7 +42,9 @@ OTHERS = (
     "sammanhang.access.oauth",
 )
 # What registers itself when it is imported: orders written over the API (`work.orders`), places of work (`work.places`).
-REGISTERED = ("sammanhang.care.requests.api", "sammanhang.care.requests.places")  # fmt: skip
+REGISTERED = (
+    "sammanhang.care.messages.places", "sammanhang.care.requests.api", "sammanhang.care.requests.places",
+)  # fmt: skip
 
 
 class Application(Starlette):

@@ -22,6 +22,7 @@ FOLDERS = {
     "": HERE / "static",
     "chart": HERE.parent / "care" / "chart" / "static",
     "assessments": HERE.parent / "care" / "assessments" / "static",
+    "messages": HERE.parent / "care" / "messages" / "static",
     "consents": HERE.parent / "care" / "consents" / "static",
     "emergency": HERE.parent / "care" / "emergency" / "static",
     "review": HERE.parent / "care" / "review" / "static",

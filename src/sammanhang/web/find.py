@@ -21,6 +21,7 @@ from .routing import Visit, page
 # What can be written about a patient, from the chart and from the command bar: what, where, the key.
 WRITE = (
     (N_("Ny vårdbegäran"), "/requests/new", "v"), (N_("Ny bedömning"), "/assessments", "b"),
+    (N_("Skriv till invånaren"), "/messages", "m"),
 )  # fmt: skip
 # Pages of a patient's chart, offered in the command bar while the chart is open.
 CHART = (

@@ -23,6 +23,7 @@ TEMPLATES = {
     "web": HERE / "templates",
     "chart": HERE.parent / "care" / "chart" / "templates",
     "assessments": HERE.parent / "care" / "assessments" / "templates",
+    "messages": HERE.parent / "care" / "messages" / "templates",
     "consents": HERE.parent / "care" / "consents" / "templates",
     "emergency": HERE.parent / "care" / "emergency" / "templates",
     "rules": HERE.parent / "care" / "rules" / "templates",

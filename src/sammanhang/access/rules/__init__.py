@@ -23,7 +23,7 @@ from .decision import (
 )
 from .others import client, r40, trusted
 from .packages import m24
-from .residents import mature_enough, may_block, r22_to_r28
+from .residents import mature_enough, may_block, r22_to_r28, who_reads
 from .staff import r1, r2, r3, r7, r16_r17
 from .writes import guarded, may_write
 
@@ -43,6 +43,7 @@ __all__ = [
     "may_block",
     "may_write",
     "r1",
+    "who_reads",
     "years",
 ]  # fmt: skip
 

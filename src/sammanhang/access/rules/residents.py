@@ -82,6 +82,12 @@ def _shown(rule: str, facts: Facts, label: str) -> Decision:
     )
 
 
+def who_reads(facts: Facts) -> frozenset[str]:
+    """Who may read the record on the resident's pages, with a strong log-in: `own`, `guardian`, or nobody (R22-R26)."""
+    found = {"own": _own(facts), "guardian": _child(facts)}
+    return frozenset(who for who, decision in found.items() if decision.effect == "permit")
+
+
 def may_block(actor: Actor, facts: Facts) -> Decision:
     """R12, R13: who may set or lift a block: the person, a child by maturity, never a guardian
     (PDL 4:4, SVOD 2:3)."""

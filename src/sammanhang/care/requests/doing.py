@@ -20,7 +20,7 @@ from sammanhang.fhir.r4.communication import CommunicationPayload
 from sammanhang.fhir.r4.provenance import ProvenanceAgent
 from sammanhang.kernel import clock
 from sammanhang.kernel.content import content
-from sammanhang.kernel.errors import PreconditionFailed
+from sammanhang.kernel.errors import PreconditionFailed, TextMissing, TextTooLong
 from sammanhang.work import tasks
 from sammanhang.work.commands import myself
 from sammanhang.work.deadlines import Deadline, deadline, priority_of
@@ -29,7 +29,7 @@ from sammanhang.work.units import Unit, Units, units_of
 
 from . import request as fhir
 from . import roles
-from .errors import NoSuchRequest, TextMissing, TextTooLong
+from .errors import NoSuchRequest
 from .request import Around, around
 from .states import DUE, TASK_STATUS, Side, Transition, step
 

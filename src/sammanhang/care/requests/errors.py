@@ -22,22 +22,6 @@ class NotNow(Conflict):
         )
 
 
-class TextMissing(Invalid):
-    """Something must be written."""
-
-    def __init__(self) -> None:
-        super().__init__("Write something first.", "Skriv något först.")
-
-
-class TextTooLong(Invalid):
-    """The text is longer than a request holds."""
-
-    def __init__(self, most: int) -> None:
-        super().__init__(
-            f"The text is longer than {most} characters.", f"Texten är längre än {most} tecken."
-        )
-
-
 class Incomplete(Invalid):
     """Something that a request must have is missing; `faults` says what, field by field."""
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from typing import Any
 
 from sammanhang.access.door import Record
 from sammanhang.fhir.r4 import (
@@ -223,7 +224,7 @@ def _cancel_planned(d: Doing) -> None:
         d.changes.update(planned, task)
 
 
-def _book(d: Doing, visit: FirstVisit, kind: dict[str, str], by: Reference) -> Reference | None:
+def _book(d: Doing, visit: FirstVisit, kind: Any, by: Reference) -> Reference | None:
     """The booked time; None where the municipality plans in its own system."""
     patient = Reference(reference=f"Patient/{d.record.patient_id}")
     booked = Appointment(
@@ -242,5 +243,5 @@ def _book(d: Doing, visit: FirstVisit, kind: dict[str, str], by: Reference) -> R
     return d.changes.create(booked, sent_to=d.both) if d.changes.may(booked) else None
 
 
-def _visit_words(kind: dict[str, str]) -> str:
-    return f"Första hembesök, {kind.get('sv', '').lower()}".rstrip(", ")
+def _visit_words(kind: Any) -> str:
+    return str(kind["visit"]["sv"]) if kind else "Första besök"

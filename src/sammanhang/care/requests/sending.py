@@ -15,6 +15,7 @@ from sammanhang.fhir.decode import encode
 from sammanhang.fhir.r4 import Reference
 from sammanhang.kernel import clock
 from sammanhang.kernel.content import content
+from sammanhang.kernel.errors import TextTooLong
 from sammanhang.kernel.i18n import _
 from sammanhang.work import tasks
 from sammanhang.work.commands import myself
@@ -25,7 +26,7 @@ from sammanhang.work.units import units_of
 from . import request as fhir
 from . import roles
 from .doing import Doing, again_once, begin, side_of
-from .errors import Incomplete, NoSuchRequest, OtherPatient, TextTooLong
+from .errors import Incomplete, NoSuchRequest, OtherPatient
 from .request import Around, around
 from .states import step
 

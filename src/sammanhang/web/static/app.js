@@ -98,5 +98,6 @@
     else if (key === "k") move(-1);
     else if (key === "c") $("[data-copy]")?.click();
     else if (key >= "1" && key <= "9") $(`[data-tab="${key}"]`)?.click();
+    else if (/^[a-zåäö]$/.test(key)) $(`[data-write="${key}"]`)?.click();
   });
 })();

@@ -178,3 +178,8 @@ def test_every_kind_has_a_form_of_its_own_with_cases() -> None:
     wanted = {k["form"] for k in content("routing/requests")["kinds"].values()}
     assert wanted == set(FORMS)
     assert all(told(n)["form"] == n for n in FORMS)
+
+
+def test_every_kind_says_what_its_first_visit_is_called() -> None:
+    for key, kind in content("routing/requests")["kinds"].items():
+        assert kind["visit"]["sv"] and kind["visit"]["en"], key

@@ -10,7 +10,7 @@ import pytest
 from sammanhang.access.services import Services
 from sammanhang.care.requests import receiving, sending
 from sammanhang.care.requests import request as fhir
-from sammanhang.care.requests.errors import Incomplete, NoSuchRequest, NotNow, TextMissing
+from sammanhang.care.requests.errors import Incomplete, NoSuchRequest, NotNow
 from sammanhang.care.requests.receiving import FirstVisit
 from sammanhang.care.requests.request import around
 from sammanhang.care.requests.sending import Written
@@ -23,6 +23,7 @@ from sammanhang.care.requests.states import (
     possible,
 )
 from sammanhang.kernel import clock
+from sammanhang.kernel.errors import TextMissing
 from sammanhang.region.organisations import named
 from sammanhang.work import tasks
 from sammanhang.work.adrift import adrift
