@@ -16,7 +16,7 @@ from sammanhang.access.writing import Changes, owner_of, sent_to
 from sammanhang.fhir.r4 import Reference
 from sammanhang.kernel import clock
 from sammanhang.kernel.content import content
-from sammanhang.kernel.errors import PreconditionFailed, TextMissing, TextTooLong
+from sammanhang.kernel.errors import Conflict, TextMissing, TextTooLong
 from sammanhang.work import tasks
 from sammanhang.work.commands import myself
 from sammanhang.work.deadlines import deadline
@@ -128,7 +128,7 @@ async def opened(record: Record, found: Conversation) -> Conversation:
     _open(changes, found, _myself(record), clock.now())
     try:
         await changes.commit("message-read")
-    except PreconditionFailed:
+    except Conflict:
         return found
     return replace(found, tasks=())
 
@@ -191,15 +191,16 @@ def _finish(changes: Changes, found: Conversation, kind: str, who: Reference, no
     """The open task of a kind is done by what is done now."""
     stored = found.task(kind)
     if stored is not None:
-        stored.resource.status = "completed"
-        tasks.set_act(stored.resource, "complete", who, now)
-        changes.update(stored, stored.resource)
+        task = stored.resource
+        task.status = "completed"
+        tasks.set_act(task, "complete", who, now)
+        changes.update(stored, task)
 
 
 async def _stored(changes: Changes, action: str) -> None:
     try:
         await changes.commit(action)
-    except PreconditionFailed:
+    except Conflict:
         raise ChangedMeanwhile from None
 
 

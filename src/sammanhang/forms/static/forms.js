@@ -161,9 +161,6 @@
       chosen.checked = true; chosen.focus();
       chosen.dispatchEvent(new Event("input", { bubbles: true }));
     });
-    form.addEventListener("keydown", (event) => {
-      if (event.key === "Enter" && (event.ctrlKey || event.metaKey)) { event.preventDefault(); form.requestSubmit(form.querySelector("[data-main]")); }
-    });
 
     const sliders = () => { for (const s of $$("[data-untouched]", box)) s.closest(".ff-slider").querySelector("output").textContent = ""; };
     const finders = () => { for (const find of $$("[data-find]", box)) finder(find); };

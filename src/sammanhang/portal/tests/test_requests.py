@@ -15,6 +15,8 @@ from sammanhang.access.rules import DISCLOSURE
 from sammanhang.access.rules.decision import NOT_TO_PATIENT
 from sammanhang.access.services import Services
 from sammanhang.access.writing import Changes
+from sammanhang.care.messages import writing as messages
+from sammanhang.care.messages.errors import NobodyReads
 from sammanhang.care.requests import receiving, sending
 from sammanhang.care.requests.receiving import FirstVisit
 from sammanhang.care.requests.request import around
@@ -334,15 +336,20 @@ async def test_of_a_child_with_protected_identity_nothing_tells_where_care_is_gi
         await somebody(staff.services, "karin-ek"), elis, "new-contact"
     )
     id = await staff.sent(SCHOOL, elis)
+    told = await messages.write(await staff.karin(elis), messages.Written("Huvudvärk", "Hör av er"))
     anton = await as_("Anton Berglund", kind="resident")
     protect(town, elis)
-    for address in ("", "/requests", f"/requests/{id}"):
+    assert (await anton.get(f"/me/family/{elis}/messages/{told}")).status_code == 404
+    for address in ("", "/requests", f"/requests/{id}", "/messages"):
         page = await anton.get(f"/me/family/{elis}{address}")
         assert page.status_code == 200
         text = words(page)
         for secret in ("Södra torget", "Elevhälsan", "Borås", "Karin", "Huvudvärk", "tel:", "Elis"):
             assert secret not in text, (address, secret)
-    assert "Identiteten är skyddad" in text and "åt barnet" in text
+        if address.endswith(id):
+            assert "Identiteten är skyddad" in text and "åt barnet" in text
+    with pytest.raises(NobodyReads):
+        await messages.write(await staff.karin(elis), messages.Written("Huvudvärk", "Hör av er"))
 
 
 def protect(town: str, patient: str) -> None:

@@ -83,6 +83,11 @@
   let went = 0;
   document.addEventListener("keydown", (event) => {
     if ((event.ctrlKey || event.metaKey) && event.key.toLowerCase() === "k") { event.preventDefault(); openCommand(); return; }
+    if (event.key === "Enter" && (event.ctrlKey || event.metaKey) && !event.defaultPrevented) {
+      const main = $("[data-main]", event.target.closest("form") || document) || $("[data-main]");
+      if (main) { event.preventDefault(); main.form.requestSubmit(main); }
+      return;
+    }
     if (event.key === "Escape") { $("[data-menu][open]")?.removeAttribute("open"); return; }
     if (event.ctrlKey || event.metaKey || event.altKey || typing(event.target) || $("dialog[open]") || !keysOn()) return;
     const key = event.key.toLowerCase();

@@ -28,7 +28,7 @@ async def test_the_whole_way_over_the_pages(as_):
     assert f'href="{ROOT}/messages" data-write="m"' in chart.text
     page = await karin.get(f"{ROOT}/messages")
     assert karin.queries <= 12 and "Läses av patienten" in page.text
-    sent = await karin.post(f"{ROOT}/messages", FIELDS, page)
+    sent = await karin.post(f"{ROOT}/messages", {**FIELDS, "topic": "Måndagens besök"}, page)
     address = place(sent)
     assert re.fullmatch(rf"{ROOT}/messages/[0-9a-f-]{{36}}", address)
     assert "Meddelandet är skickat." in sent.text and "Ta med &lt;listan&gt;" in sent.text
@@ -52,14 +52,14 @@ async def test_the_whole_way_over_the_pages(as_):
 
     karin = await as_("Karin Ek")
     work = await karin.get("/work?list=mine")
-    assert "Svara invånaren" in work.text
+    assert "Måndagens besök" in work.text
     page = await karin.get(address)
     assert karin.queries <= 12 and "Läst " in page.text and "Jag tar med den" in page.text
     assert "Att svara på senast" in page.text
     page = await karin.post(address, {"text": "Bra"}, page)
     assert "Svaret är skickat." in page.text and "Att svara på senast" not in page.text
-    assert "Svara invånaren" not in (await karin.get("/work?list=mine")).text
-    assert "Ditt besök" in (await karin.get(f"{ROOT}/messages")).text
+    assert "Måndagens besök" not in (await karin.get("/work?list=mine")).text
+    assert "Måndagens besök" in (await karin.get(f"{ROOT}/messages")).text
 
     svea = await as_("Svea Andersson", kind="resident")
     log = await svea.get("/me/log")

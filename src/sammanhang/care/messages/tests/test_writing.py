@@ -52,6 +52,8 @@ class People:
 
     async def karin(self, patient: str = SVEA) -> Any:
         actor = await somebody(self.services, "karin-ek")
+        if patient != SVEA:
+            await self.services.doors.declare(actor, patient, "new-contact")
         return await self.services.doors.open_record(actor, patient)
 
     async def amira(self, unit: str = "Centrum") -> Any:

@@ -99,9 +99,6 @@
       sending = true; clearTimeout(timer);
     });
     window.addEventListener("pageshow", () => { sending = false; });
-    document.addEventListener("keydown", (event) => {
-      if ((event.ctrlKey || event.metaKey) && event.key === "Enter" && !event.defaultPrevented) { event.preventDefault(); form.requestSubmit(form.querySelector("[data-main]")); }
-    });
     document.getElementById("wrong")?.focus();
   }
 })();
