@@ -6,8 +6,8 @@
 
 What is queued is stored with the transaction it belongs to, and numbered for its receiver without gaps. Sending is
 `work.sending`; it promises at least once, in order, and the same message when it is sent again, so that a receiver
-can tell by the number. Only registered receivers are sent to. Lag 2017:612 2 kap. (messages must arrive); HSLF-FS
-2017:40 (deviations are seen).
+can tell by the number. Only registered receivers are sent to. Lag 2017:612 2 and 3 kap. say what is to be sent and
+when; that one sees what has not arrived is patientsäkerhetslagen 2010:659 3 kap. 2 § (see content rules/delivery).
 """
 
 from __future__ import annotations

@@ -15,7 +15,7 @@ from .request import Around
 async def undelivered_of(database: Database, found: Around, now: datetime) -> str:
     """A sentence on what has not arrived for too long (content rules/delivery), since when; empty. One query.
 
-    Lag 2017:612 2 kap.: who sends must be able to see that it has not arrived.
+    Patientsäkerhetslagen 2010:659 3 kap. 2 § (harm is prevented): who sends sees that it has not arrived.
     """
     about = [f"Task/{t.id}" for t in found.tasks] + [f"ServiceRequest/{found.stored.id}"]
     sent = await outbox.for_about(database, about)
