@@ -71,6 +71,7 @@ SLICES = (
     "sammanhang.care.apps.admin",
     "sammanhang.care.requests.compose_pages",
     "sammanhang.care.requests.pages",
+    "sammanhang.care.requests.followup",
     "sammanhang.portal.pages",
     "sammanhang.portal.requests",
     "sammanhang.portal.log",
