@@ -19,6 +19,7 @@ from starlette.applications import Starlette
 from starlette.routing import Mount
 
 from sammanhang.access.actor import SYSTEM
+from sammanhang.access.audit import WriteTrace
 from sammanhang.access.clients import register
 from sammanhang.access.clients_registration import Registration
 from sammanhang.access.oauth import routes
@@ -29,6 +30,8 @@ from sammanhang.kernel.settings import Settings
 from sammanhang.rest.app import fhir_app
 from sammanhang.store.database import EVERYTHING
 from sammanhang.store.read import read
+from sammanhang.store.rows import tombstone
+from sammanhang.store.write import commit
 from sammanhang.work.sending import keep_delivering
 from sammanhang.work.subscriptions.matching import keep_matching
 
@@ -115,8 +118,22 @@ class World:
         changes.update(stored, resource)
         await changes.commit("update")
 
+    async def delete(self, ref: str) -> None:
+        """Somebody inside deletes a resource."""
+        kind, _, id = ref.partition("/")
+        async with self.services.database.reading(EVERYTHING) as connection:
+            found = await read(connection, kind, id)
+        assert found is not None
+        row = tombstone(kind, id, found.version, datetime.now(UTC))
+        entry = self.services.doors.entry(SYSTEM, "delete", what=ref)
+        await commit(self.services.database, [row], WriteTrace(entry))
+
     def rows(self, sql: str, *values: Any) -> list[tuple[Any, ...]]:
         with psycopg.connect(self.dsn) as connection:
+            return connection.execute(sql, values).fetchall()
+
+    def write(self, sql: str, *values: Any) -> list[tuple[Any, ...]]:
+        with psycopg.connect(self.dsn, autocommit=True) as connection:
             return connection.execute(sql, values).fetchall()
 
     def trace(self, action: str) -> list[dict[str, Any]]:

@@ -59,11 +59,12 @@ def test_the_lines_take_a_municipality_from_registration_to_catching_up(
     for block in blocks:
         block = block.replace(".venv/bin/sammanhang", program).replace("8099", str(port))
         said.append(shell.run(block.replace("http://127.0.0.1:8000", running)))
-    topics, handshake, event, code, status, reply, caught_up = (
-        said[n] for n in (3, 4, 5, 6, 7, 8, 9)
+    topics, handshake, event, code, status, reply, caught_up, deleted = (
+        said[n] for n in (3, 4, 5, 6, 7, 8, 9, 10)
     )
     assert "SubscriptionTopic/care-request" in topics
     assert '"valueCode":"handshake"' in handshake
     assert '"event-number"' in event and "/fhir/Task/" in event and "/fhir/ServiceRequest/" in event
     assert code == "Hemsjukvård\n" and status == "accepted\n" and reply == "completed\n"
     assert '"valueCode":"active"' in caught_up and caught_up.endswith("1\n2\n")
+    assert "/fhir/Task/" in deleted and '"DELETE",false]' in deleted

@@ -6,6 +6,13 @@ import pytest
 
 from sammanhang.access.clients import register
 from sammanhang.access.clients_registration import Registration
+from sammanhang.care.requests.retyped import Counts, mark
+from sammanhang.fhir.r4 import Coding, Meta, QuestionnaireResponse
+from sammanhang.kernel import clock
+from sammanhang.kernel.owner import PROVIDER, UNIT
+from sammanhang.region.organisations import named
+from sammanhang.store.bulk import load
+from sammanhang.work.tasks import instant
 
 pytestmark = [pytest.mark.journey, pytest.mark.slow]
 SVEA = "/patients/svea-andersson"
@@ -27,9 +34,10 @@ PEOPLE = (
         "verksamhetschef södra torget",
         "",
         False,
-        ("/lifts", "/lifts#193711042386", "/sessions", "/review/figures"),
+        ("/lifts", "/lifts#193711042386", "/sessions", "/review/figures", "/followup/retyped"),
     ),
     ("Annika Sjöberg", "", False, ("/", "/review", "/review/figures", "/review/public")),
+    ("Stina Berg", "", False, ("/", "/followup/retyped", "/followup/retyped?period=last")),
     (
         "David Wallin",
         "",
@@ -79,6 +87,22 @@ def app(town):
         id="axe",
     )
     register(town, made)
+
+
+@pytest.fixture(scope="session", autouse=True)
+def figures(town):
+    """Requests enough for figures that are told."""
+    unit = named("Vårdcentralen Södra torget")
+    owner = [Coding(system=PROVIDER, code=unit.provider), Coding(system=UNIT, code=unit.id)]
+    sent = []
+    for n in range(5):
+        response = QuestionnaireResponse(
+            id=f"axe-{n}", status="completed", authored=instant(clock.now()), meta=Meta(tag=owner),
+            questionnaire="http://sammanhang.se/fhir/Questionnaire/vardbegaran-hemsjukvard",
+        )  # fmt: skip
+        mark(response, Counts(kept=240, changed=20, removed=10, retyped=3, typed=40))
+        sent.append(response)
+    load(town, sent)
 
 
 @pytest.mark.parametrize(("width", "look", "language"), LOOKS)

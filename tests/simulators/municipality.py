@@ -73,6 +73,13 @@ class Notified:
     def numbers(self) -> list[int]:
         return [int(e["event-number"]) for e in self.said["events"]]
 
+    @property
+    def deleted(self) -> list[str]:
+        """What is not there any longer: `Type/id`."""
+        gone = [e for e in self.bundle["entry"] if e["request"]["method"] == "DELETE"]
+        assert not any("resource" in e for e in gone)
+        return [e["request"]["url"] for e in gone]
+
 
 @dataclass
 class Municipality:

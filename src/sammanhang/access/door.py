@@ -70,6 +70,10 @@ class Record:
     def patient_self(self) -> int:
         return self_hash("Patient", self.patient_id)
 
+    def wall(self, alias: str, *, tokens: bool = True) -> tuple[str, list[Any]]:
+        """The wall of a query in the record; `tokens` as in `predicate`."""
+        return predicate(self.scope, alias, tokens=tokens)
+
     async def resources(
         self,
         *types: str,

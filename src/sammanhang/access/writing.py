@@ -30,6 +30,7 @@ from .actor import Actor
 from .audit import WriteTrace
 from .door import Doors, Record, Stored
 from .rules import Facts, may_write
+from .without_patient import Opened
 
 Owner = tuple[str, str]
 """HSA-ids of a care provider and a unit."""
@@ -52,7 +53,7 @@ class Changes:
 
     doors     where the database and the trace are
     actor     who acts; of the system's own work an actor of kind `system`
-    patient   id of the patient whose record is changed
+    patient   id of the patient whose record is changed; empty for what is in none
     owner     in whose name: what is created carries these tags unless told otherwise
     facts     what the rules need to know of the patient; None for the system's own work
     request   ties the trace to the request
@@ -69,8 +70,8 @@ class Changes:
     also: list[tuple[str, Any]] = field(default_factory=list)
 
     @classmethod
-    def by(cls, record: Record) -> Changes:
-        """Changes by the person who has the record open. Raises `ReadsOnly`."""
+    def by(cls, record: Opened) -> Changes:
+        """Changes by the person who has the record, or what is in none, open. Raises `ReadsOnly`."""
         a = record.actor.assignment
         if a is None or not record.decision.write:
             raise ReadsOnly
@@ -140,7 +141,7 @@ class Changes:
         if not self.rows:
             return
         entry = self.doors.entry(
-            self.actor, action, patient=self.patient, what=self.told[0].split(" ", 1)[1], count=len(self.rows),
+            self.actor, action, patient=self.patient or None, what=self.told[0].split(" ", 1)[1], count=len(self.rows),
             request=self.request, details={"changes": self.told, **details},
         )  # fmt: skip
         await commit(self.doors.database, self.rows, WriteTrace(entry), [*self.also, *also])

@@ -146,10 +146,10 @@ async def events(fr: FhirRequest, id: str) -> Answer:
         parts = [Part(*row) for row in await cursor.fetchall()]
         row = await (await connection.execute(kept.SQL["numbered"], (s.address,))).fetchone()
     numbered = row[0] if row is not None else 0
-    body, visible = await notifications.event_bundle(
+    body, told = await notifications.event_bundle(
         fr.services, fr.actor, s, "query-event", numbered, parts, clock.now(), level
     )
-    for entry in notifications.entries(fr.services, fr.actor, s, parts, visible, level):
+    for entry in notifications.entries(fr.services, fr.actor, s, parts, told, level):
         fr.traces.append(fr.services.audit.record(entry))
     await fr.services.audit.record(
         gate.entry(fr, "read", f"Subscription/{id}/$events", count=len(parts))

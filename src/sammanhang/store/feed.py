@@ -7,7 +7,7 @@ price: a transaction that writes for minutes holds back what others committed me
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
@@ -30,6 +30,19 @@ SELECT e.tx::text, e.seq, e.at, e.method, e.type, e.id, e.self, e.version, e.uni
   LEFT JOIN store.history h ON h.self = e.self AND h.type = e.type AND h.version = e.version
   LEFT JOIN store.history p ON p.self = e.self AND p.type = e.type AND p.version = e.version - 1
  ORDER BY e.tx, e.seq
+"""
+_DELETED = """
+SELECT h.type, h.self, h.version, p.body
+  FROM unnest(%s::smallint[], %s::bigint[], %s::int[]) AS w(type, self, version)
+  JOIN store.history h ON h.self = w.self AND h.type = w.type AND h.version = w.version AND h.method = 3
+  LEFT JOIN store.history p ON p.self = h.self AND p.type = h.type AND p.version = h.version - 1
+"""
+# An old version keeps whose it was, but no search values: those it had are given with it.
+_WAS = """
+SELECT r.type, r.self, r.version FROM (
+    SELECT h.type, h.self, h.version, h.id, h.patient, h.also, h.provider, h.unit, h.labels, w.tokens::bigint[] AS tokens
+      FROM unnest(%s::smallint[], %s::bigint[], %s::int[], %s::text[]) AS w(type, self, version, tokens)
+      JOIN store.history h ON h.self = w.self AND h.type = w.type AND h.version = w.version) r
 """
 # After a move to another server all that was seen gets the lowest number, and what was not the lowest still open.
 _MOVED = f"""
@@ -86,6 +99,8 @@ Wall = Callable[[str], tuple[str, list[Any]]]
 """The first wall as a condition on an alias; see `access.door.predicate`."""
 Key = tuple[str, int]
 """Type and `self` of a resource."""
+Once = tuple[str, int, int]
+"""Type, `self` and number of a version."""
 
 
 async def visible(connection: Connection, wall: Wall, wanted: Iterable[Key]) -> set[Key]:
@@ -106,6 +121,33 @@ async def units(connection: Connection, wanted: Iterable[Key]) -> dict[Key, int 
     """By whose hand (number of the unit) these are, on a connection that sees everything."""
     rows = await _rows(connection, lambda _: ("true", []), wanted, "r.self, r.unit")
     return {(type_name, row[0]): row[1] for type_name, row in rows}
+
+
+async def deleted(connection: Connection, wanted: Iterable[Once]) -> dict[Once, bytes | None]:
+    """Of these versions the deletions, each with the body it ended; on a connection that sees everything. One query."""
+    rows = await connection.fetch(_DELETED, _columns(list(wanted)))
+    return {(NAME[r[0]], r[1], r[2]): r[3] for r in rows}
+
+
+async def could_be_seen(
+    connection: Connection, wall: Wall, wanted: Mapping[Once, Iterable[int]]
+) -> set[Once]:
+    """Of these old versions, given with the search values they had, those that the wall lets through; one query.
+
+    On a connection that sees everything: row-level security knows nothing of what an old version was sent to (R41).
+    """
+    sql, args = wall("r")
+    values = (*_columns(list(wanted)), [numbers(tokens) for tokens in wanted.values()], *args)
+    rows = await connection.fetch(f"{_WAS} WHERE ({sql})", values)
+    return {(NAME[r[0]], r[1], r[2]) for r in rows}
+
+
+def _columns(wanted: list[Once]) -> tuple[str, str, list[int]]:
+    return (
+        numbers(NUMBER[t] for t, _, _ in wanted),
+        numbers(s for _, s, _ in wanted),
+        [v for _, _, v in wanted],
+    )
 
 
 async def _rows(

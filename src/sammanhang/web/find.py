@@ -38,6 +38,7 @@ ACTIONS = (
     (N_("Begäran om att häva spärr"), "/lifts"),
     (N_("Loggranskning"), "/review"),
     (N_("Loggkontroller"), "/review/figures"),
+    (N_("Uppföljning"), "/followup/retyped"),
     (N_("Byt uppdrag"), "/login/assignment"),
     (N_("Mina inloggningar"), "/sessions"),
     (N_("Lås skärmen"), "/lock"),

@@ -14,6 +14,7 @@ from sammanhang.access.forms import csrf_token
 from sammanhang.kernel import clock, i18n
 from sammanhang.kernel.content import content
 from sammanhang.kernel.i18n import N_
+from sammanhang.work.commands import head_functions, in_functions
 
 from . import assets, show
 from .routing import Visit
@@ -54,6 +55,7 @@ PLACES = (
 )
 REVIEW = Place(N_("Loggranskning"), "/review", "")
 CHECKS = Place(N_("Loggkontroller"), "/review/figures", "")
+FOLLOW_UP = Place(N_("Uppföljning"), "/followup/retyped", "")
 
 
 @dataclass(frozen=True, slots=True)
@@ -135,13 +137,20 @@ def shell_of(visit: Visit | None) -> Shell:
 
 def places(actor: Actor) -> tuple[Place, ...]:
     """The main menu of a role: without record rights there are no patients in it; log reviewers have
-    their queue, heads of operations the figures of their unit's checks (R36)."""
+    their queue, heads of operations the figures of their unit's checks (R36); who works with statistics, and heads,
+    the follow-up (R38)."""
     role = actor.assignment.role if actor.assignment is not None else ""
     known = content("rules/roles")["roles"].get(role, {})
     own = PLACES if known.get("read") else PLACES[:1]
-    if known.get("reviews"):
-        return (*own, REVIEW)
-    return (*own, CHECKS) if role in content("rules/log_review")["figures_roles"] else own
+    more = [
+        (REVIEW, bool(known.get("reviews"))),
+        (CHECKS, role in content("rules/log_review")["figures_roles"]),
+        (
+            FOLLOW_UP,
+            bool(known.get("statistics")) or not head_functions().isdisjoint(in_functions(role)),
+        ),
+    ]
+    return (*own, *(place for place, has in more if has))
 
 
 def render(visit: Visit | None, template: str, page: Any, status: int = 200) -> Response:

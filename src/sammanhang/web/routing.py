@@ -72,6 +72,7 @@ SLICES = (
     "sammanhang.care.messages.pages",
     "sammanhang.care.requests.compose_pages",
     "sammanhang.care.requests.pages",
+    "sammanhang.care.requests.followup",
     "sammanhang.portal.pages",
     "sammanhang.portal.requests",
     "sammanhang.portal.messages",

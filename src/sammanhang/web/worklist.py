@@ -13,7 +13,7 @@ from sammanhang.kernel import clock
 from sammanhang.kernel.content import content
 from sammanhang.kernel.i18n import _, either, ngettext
 from sammanhang.work import tasks
-from sammanhang.work.places import place_of
+from sammanhang.work.places import by_hand, place_of
 from sammanhang.work.queries import Counts, Filter, Line, Listed, counts, worklist
 
 from . import show
@@ -22,6 +22,7 @@ from .people import Person, mark_similar
 from .routing import Visit
 
 START = 5  # rows on the start page
+THINGS = frozenset({"Device", "HealthcareService", "Location", "Organization"})
 SIGNS = {"stat": "▲", "asap": "●"}
 
 
@@ -41,6 +42,7 @@ class Row:
 
     id        of the Task
     person    whom it is about; None when the Task does not say
+    concerns  in place of the person what it is about, in words
     patient   id of the patient; empty
     kind      what kind of work, as a key; `what` in words, `more` what is said besides
     whom      who asked for it
@@ -55,6 +57,7 @@ class Row:
 
     id: str
     person: Person | None
+    concerns: str
     patient: str
     kind: str
     what: str
@@ -128,6 +131,7 @@ def row_of(line: Line, person: Person | None, me: str, now: datetime) -> Row:
     return Row(
         id=line.id,
         person=person,
+        concerns="" if person is not None else concerns(task),
         patient=patient,
         kind=line.kind,
         what=what_of(task),
@@ -141,27 +145,21 @@ def row_of(line: Line, person: Person | None, me: str, now: datetime) -> Row:
         mine=mine,
         step=worded(words["steps"], step) if step else "",
         high=step in ("head", "operations"),
-        next=_next(line, mine, place),
+        next=_next(line, mine, place, by_hand(line.kind, patient)),
         place=place,
         opens=place not in ("", f"/patients/{patient}"),
         closed="" if line.open else closed_word(line.state),
     )
 
 
-def _next(line: Line, mine: bool, place: str) -> str:
+def _next(line: Line, mine: bool, place: str, ticked: bool) -> str:
     if not line.open:
         return ""
     if not line.taken_by:
         return "take"
-    if mine and by_hand(line.kind):
+    if mine and ticked:
         return "done"
-    return "open" if place and not by_hand(line.kind) else ""
-
-
-def by_hand(kind: str) -> bool:
-    """Whether work of a kind is ticked off, rather than done where it is about."""
-    kinds = content("routing/deadlines")["kinds"]
-    return bool(kinds.get(kind, kinds["otherwise"]).get("by_hand"))
+    return "open" if place and not ticked else ""
 
 
 def worded(table: Any, key: str) -> str:
@@ -191,6 +189,14 @@ def whom_of(task: Any) -> str:
     if (asked.reference or "").startswith(("Patient/", "RelatedPerson/")):
         return _("Patienten eller en närstående")
     return asked.display or ""
+
+
+def concerns(task: Any) -> str:
+    """What a task without a patient is about: a device, a place, a unit, by the name it is given; else that it is
+    about no patient. Of people nothing is said here, for nobody has seen to it that they may be named."""
+    about = (r for r in (task.for_, task.focus) if r is not None and r.display)
+    named = (r.display for r in about if (r.reference or r.type or "").partition("/")[0] in THINGS)
+    return next(named, _("ingen patient"))
 
 
 def name_in(reference: Any) -> str:

@@ -1,7 +1,7 @@
 """What people do with tasks: one verb each, one transaction each. `states.VERBS` says what is possible.
 
 Each opens the patient's record through the door first (that the task names the unit is a care relation, R2), so
-that what is done is within the law and in the trace.
+that what is done is within the law and in the trace. Work that names no patient is opened as what is in no record.
 """
 
 from __future__ import annotations
@@ -12,8 +12,9 @@ from datetime import datetime, timedelta
 from typing import Any
 
 from sammanhang.access.actor import Actor
-from sammanhang.access.door import Doors, Record, Stored
+from sammanhang.access.door import Doors, Stored
 from sammanhang.access.staff import held_with, resources, shown_name
+from sammanhang.access.without_patient import Opened, open_without_patient
 from sammanhang.access.writing import Changes
 from sammanhang.access.writing import sent_to as sent_to_of
 from sammanhang.fhir.dates import bounds
@@ -37,6 +38,7 @@ from .errors import (
     TaskIsClosed,
     TaskIsOpen,
 )
+from .places import by_hand
 from .sql import SQL
 from .states import ANY_OPEN, VERBS
 from .units import units_of
@@ -66,9 +68,9 @@ class Colleague:
 
 @dataclass(frozen=True, slots=True)
 class Open:
-    """A task with the record it belongs to."""
+    """A task with the record it belongs to, or with what is in none."""
 
-    record: Record
+    record: Opened
     stored: Stored
     task: Any
 
@@ -92,9 +94,16 @@ async def open_task(doors: Doors, actor: Actor, id: str, *, request: str | None 
     async with doors.database.reading(EVERYTHING) as connection:
         doors.database.queries += 1
         rows = await connection.fetch(SQL["patient_of_task"], (self_hash("Task", id), id))
-    if not rows or actor.assignment is None or rows[0][1] != actor.assignment.unit:
+    patient, has_patient, unit = rows[0] if rows else (None, False, "")
+    if not rows or actor.assignment is None or unit != actor.assignment.unit:
         raise NoSuchTask
-    record = await doors.open_record(actor, rows[0][0], request=request)
+    record: Opened
+    if not has_patient:
+        record = await open_without_patient(doors, actor, f"Task/{id}", request=request)
+    elif patient is not None:
+        record = await doors.open_record(actor, patient, request=request)
+    else:
+        raise NoSuchTask  # it names somebody who is not in the register
     stored = await record.find("Task", id)
     if stored is None:
         raise NoSuchTask
@@ -184,6 +193,7 @@ async def delegate(
             requester=myself(actor), at=now, description=what.strip(),
         )  # fmt: skip
         child.partOf = [part_of]
+        child.for_ = child.for_ or t.task.for_  # a device, a place: what is no patient
         tasks.set_taken_by(child, target)
         more.append(child)
         tasks.add_note(t.task, what.strip(), myself(actor), now)
@@ -199,9 +209,7 @@ async def complete(
     """Done. Raises `DoneElsewhere` for work that is done by doing what it is about."""
 
     def change(t: Open, now: datetime) -> bool:
-        rules = content("routing/deadlines")["kinds"]
-        if not rules.get(tasks.kind_of(t.task), rules["otherwise"]).get("by_hand"):
-            raise DoneElsewhere
+        _need_by_hand(t)
         t.task.status = "completed"
         if note:
             tasks.add_note(t.task, note, myself(actor), now)
@@ -216,9 +224,7 @@ async def cancel(
     """Ended without being done, with a reason. Raises `ReasonMissing`, and `DoneElsewhere` as `complete`."""
 
     def change(t: Open, now: datetime) -> bool:
-        rules = content("routing/deadlines")["kinds"]
-        if not rules.get(tasks.kind_of(t.task), rules["otherwise"]).get("by_hand"):
-            raise DoneElsewhere
+        _need_by_hand(t)
         t.task.status = "cancelled"
         return True
 
@@ -232,10 +238,8 @@ async def reopen(doors: Doors, actor: Actor, id: str, *, request: str | None = N
     """
 
     def change(t: Open, now: datetime) -> bool:
-        rules = content("routing/deadlines")
-        if not rules["kinds"].get(tasks.kind_of(t.task), rules["kinds"]["otherwise"]).get("by_hand"):  # fmt: skip
-            raise DoneElsewhere
-        minutes = rules["undo_within"]["minutes"]
+        _need_by_hand(t)
+        minutes = content("routing/deadlines")["undo_within"]["minutes"]
         last = tasks.act_of(t.task)
         mine = last is not None and last.by == myself(actor).reference
         if last is None or not mine or last.verb not in ("complete", "cancel"):
@@ -316,6 +320,12 @@ async def _do(
         except PreconditionFailed:
             if not again:
                 raise ChangedMeanwhile from None
+
+
+def _need_by_hand(t: Open) -> None:
+    """Raises `DoneElsewhere` for work that is not ticked off."""
+    if not by_hand(tasks.kind_of(t.task), t.record.patient_id):
+        raise DoneElsewhere
 
 
 def _unit(actor: Actor) -> str:

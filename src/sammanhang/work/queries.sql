@@ -1,8 +1,9 @@
 -- organizations: every organisation, for the directory kept in memory
 SELECT body FROM store.other WHERE type = %s;
 
--- patient_of_task: the patient whose record holds a task, and whose work it is
-SELECT p.id, t.owner FROM work.task t JOIN store.patient p ON p.self = t.patient WHERE t.self = %s AND t.id = %s;
+-- patient_of_task: the patient whose record holds a task, whether it names any, and whose work it is
+SELECT p.id, t.patient IS NOT NULL, t.owner FROM work.task t LEFT JOIN store.patient p ON p.self = t.patient
+ WHERE t.self = %s AND t.id = %s;
 
 -- due: tasks whose next step up has come, but for some, locked for whoever takes them; another job's are left to it
 SELECT r.id, r.version, r.updated, r.provider, r.unit, r.body, p.id

@@ -5,7 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
-from sammanhang.access.door import Record, Stored, predicate
+from sammanhang.access.door import Stored
+from sammanhang.access.without_patient import Opened
 from sammanhang.fhir.decode import trusted
 from sammanhang.fhir.indexing import self_hash
 from sammanhang.store.types import NUMBER
@@ -26,9 +27,9 @@ class Event:
     why: str = ""
 
 
-async def story(record: Record, stored: Stored) -> list[Event]:
+async def story(record: Opened, stored: Stored) -> list[Event]:
     """What has been done with a task, the latest first; one query. What the wall hides is left out."""
-    where, args = predicate(record.scope, "r", tokens=False)
+    where, args = record.wall("r", tokens=False)
     values = (self_hash("Task", stored.id), NUMBER["Task"], stored.id, *args, MOST)
     database = record.doors.database
     async with database.reading(record.scope) as connection:

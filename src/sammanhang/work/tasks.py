@@ -77,7 +77,7 @@ def new_task(
     status: str = "requested",
     business: CodeableConcept | None = None,
 ) -> Task:
-    """A Task that has all it must have; `owner` is the HSA-id of the accountable unit."""
+    """A Task that has all it must have; `owner` is the HSA-id of the accountable unit, `patient` empty for none."""
     rules, named = content("routing/deadlines")["kinds"], content("routing/functions")
     text = rules.get(kind, rules["otherwise"])["sv"]
     return Task(
@@ -89,7 +89,7 @@ def new_task(
         description=description or None,
         focus=focus,
         basedOn=list(based_on) or None,
-        for_=Reference(reference=f"Patient/{patient}"),
+        for_=Reference(reference=f"Patient/{patient}") if patient else None,
         authoredOn=instant(at),
         lastModified=instant(at),
         requester=requester,

@@ -44,8 +44,9 @@ async def somebody(services: Services, id: str, unit: str = "") -> Any:
 async def make_task(
     services: Services, owner: str, *, kind: str = "otherwise", patient: str = "svea-andersson", priority: str = "routine",
     function: str = "samordnare", at: datetime | None = None, focus: str = "ServiceRequest/none",
+    about: Reference | None = None,
 ) -> str:  # fmt: skip
-    """A task at a unit; returns its id."""
+    """A task at a unit; `patient` empty for one about none, or about a thing. Returns its id."""
     units = await units_of(services.database)
     unit, at = units.by_id[owner], at or clock.now()
     task: Any = tasks.new_task(
@@ -53,6 +54,7 @@ async def make_task(
         focus=Reference(reference=focus), deadline=deadline(kind, priority, at, unit.calendar), priority=priority,
         requester=Reference(display="Test"), at=at,
     )  # fmt: skip
+    task.for_ = about or task.for_
     changes = Changes.by_system(services.doors, MOVER, patient, (unit.provider, unit.id))
     made = changes.create(task)
     await changes.commit("task-create")

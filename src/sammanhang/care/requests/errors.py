@@ -88,3 +88,14 @@ class NoSuchList(NotFound):
 
     def __init__(self) -> None:
         super().__init__("There is no such page.", "Sidan finns inte.")
+
+
+class NotYourFigures(Refused):
+    """Figures are for who works with statistics, and for a unit's heads."""
+
+    def __init__(self) -> None:
+        super().__init__(
+            "Only who works with statistics, and heads of the unit, see these figures.",
+            "Bara den som arbetar med statistik, och enhetens ansvariga, ser de här siffrorna.",
+            rule="R38",
+        )

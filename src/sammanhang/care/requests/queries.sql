@@ -15,7 +15,8 @@ SELECT 'incoming', state, count(*) FROM work.request WHERE receiver = %s AND sta
 -- bodies: the requests of a list, through the wall
 SELECT r.self, r.body FROM store.other r WHERE r.type = %s AND r.self = ANY(%s::bigint[]) AND {wall};
 
--- retyped: how the answers of sent requests' forms came about, summed by unit and form (M67), through the wall
+-- retyped: how the answers of sent requests' forms came about, summed by unit and form (M67), through the wall; of one
+-- unit when it is named
 SELECT u.id, b ->> 'questionnaire', count(*), coalesce(sum(n.kept), 0)::int, coalesce(sum(n.changed), 0)::int,
        coalesce(sum(n.removed), 0)::int, coalesce(sum(n.retyped), 0)::int, coalesce(sum(n.typed), 0)::int,
        coalesce(sum(n.duplicates), 0)::int
@@ -30,5 +31,5 @@ SELECT u.id, b ->> 'questionnaire', count(*), coalesce(sum(n.kept), 0)::int, coa
          sum((p ->> 'valueInteger')::int) FILTER (WHERE p ->> 'url' = 'duplicates') AS duplicates
     FROM jsonb_array_elements(e -> 'extension') p) n
   LEFT JOIN store.party u ON u.number = q.unit
- WHERE e ->> 'url' = %s
+ WHERE e ->> 'url' = %s AND (%s = '' OR u.id = %s)
  GROUP BY 1, 2 ORDER BY 1, 2;

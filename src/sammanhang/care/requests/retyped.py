@@ -1,7 +1,7 @@
 """Nothing known is typed again (M67): how the answers of a sent request's form came about, counted and kept.
 
 The counts stand in the trace entry of the sending and as the extension `answer-counts` on the
-QuestionnaireResponse, and are summed by unit and form with `retyped` for follow-up.
+QuestionnaireResponse, and are summed by unit and form with `retyped` for follow-up (`followup`).
 """
 
 from __future__ import annotations
@@ -18,8 +18,12 @@ from sammanhang.access.services import Services
 from sammanhang.fhir.decode import encode, raw
 from sammanhang.fhir.r4 import Extension
 from sammanhang.forms import Form
+from sammanhang.forms.values import typed
+from sammanhang.kernel.content import content
 from sammanhang.store.types import NUMBER
+from sammanhang.work.commands import head_functions, in_functions
 
+from .errors import NotYourFigures
 from .queries import SQL
 
 COUNTS = "http://sammanhang.se/fhir/StructureDefinition/answer-counts"
@@ -99,8 +103,6 @@ def _was(answer: Any) -> str | None:
 
 def _said(answer: Any) -> str:
     """An answer as the record's own saying of it is written (`forms.values.typed`)."""
-    from sammanhang.forms.values import typed
-
     for name, value in answer.items():
         if name.startswith("value"):
             kind = name.removeprefix("value")
@@ -125,19 +127,32 @@ class Retyped:
     counts: Counts
 
 
+def whose(actor: Actor) -> str:
+    """HSA-id of the unit whose figures the actor sees: a head's own; empty for all of the care provider's, which who
+    works with statistics sees (R38). Raises `NotYourFigures`."""
+    role = actor.assignment.role if actor.assignment is not None else ""
+    if content("rules/roles")["roles"].get(role, {}).get("statistics"):
+        return ""
+    if actor.assignment is None or head_functions().isdisjoint(in_functions(role)):
+        raise NotYourFigures
+    return actor.assignment.unit
+
+
 async def retyped(
     services: Services, actor: Actor, since: datetime, until: datetime
 ) -> list[Retyped]:
-    """The sums of the care provider whose figures the actor works with (R38), by unit and form; one query.
+    """The sums the actor may count (`whose`), by unit and form; one query. None of them may be shown under the
+    smallest count that is told (R38).
 
-    Raises `Refused` below the level of assurance (R1).
+    Raises `NotYourFigures`, and `Refused` below the level of assurance (R1).
     """
+    unit = whose(actor)
     scope = await services.doors.statistics_scope(actor)
     wall, args = predicate(scope, "r")
     async with services.database.reading(scope) as connection:
         services.database.queries += 1
         sql = SQL["retyped"].format(wall=wall)
         rows = await connection.fetch(
-            sql, (NUMBER["QuestionnaireResponse"], since, until, *args, COUNTS)
+            sql, (NUMBER["QuestionnaireResponse"], since, until, *args, COUNTS, unit, unit)
         )
     return [Retyped(r[0] or "", r[1] or "", r[2], Counts(*r[3:])) for r in rows]

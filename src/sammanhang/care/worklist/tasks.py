@@ -9,6 +9,7 @@ from typing import Any
 from starlette.responses import RedirectResponse, Response
 
 from sammanhang.access.door import Record
+from sammanhang.access.without_patient import Opened
 from sammanhang.fhir.indexing import self_hash
 from sammanhang.kernel import clock
 from sammanhang.kernel.content import content
@@ -18,9 +19,10 @@ from sammanhang.web import show
 from sammanhang.web.people import person_of
 from sammanhang.web.rendering import render
 from sammanhang.web.routing import Visit, page
-from sammanhang.web.worklist import Row, by_hand, row_of, worded
+from sammanhang.web.worklist import Row, row_of, worded
 from sammanhang.work import commands, tasks
 from sammanhang.work.deadlines import priority_of
+from sammanhang.work.places import by_hand
 from sammanhang.work.queries import Line
 from sammanhang.work.states import CLOSED, VERBS
 from sammanhang.work.story import story
@@ -157,11 +159,13 @@ async def _show(visit: Visit, verb: str = "", wrong: str = "", status: int = 200
     return render(visit, "worklist/task.html", shown, status)
 
 
-def _row(id: str, task: Any, record: Record, visit: Visit, now: datetime) -> Row:
-    person = person_of(record.patient, record.facts.protected)
+def _row(id: str, task: Any, record: Opened, visit: Visit, now: datetime) -> Row:
+    person = (
+        person_of(record.patient, record.facts.protected) if isinstance(record, Record) else None
+    )
     holder = tasks.taken_by(task)
     line = Line(
-        self=self_hash("Task", id), id=id, patient=record.patient_self, kind=tasks.kind_of(task), state=task.status,
+        self=self_hash("Task", id), id=id, patient=record.patient_self if isinstance(record, Record) else None, kind=tasks.kind_of(task), state=task.status,
         priority=priority_of(task), deadline=tasks.deadline_of(task), level=tasks.level_of(task),
         function=tasks.function_of(task),
         taken_by=(holder.reference or "").removeprefix("PractitionerRole/") if holder is not None else "",
@@ -175,7 +179,7 @@ def _row(id: str, task: Any, record: Record, visit: Visit, now: datetime) -> Row
 def _can(task: Any, row: Row) -> frozenset[str]:
     """The verbs that are possible now: what the table of states says, less what has nothing to do."""
     can = {v for v in BY_PEOPLE if task.status in VERBS[v].before}
-    if not by_hand(row.kind):
+    if not by_hand(row.kind, row.patient):
         can -= {"complete", "cancel", "reopen"}
     if row.owner:
         can -= {"take"}

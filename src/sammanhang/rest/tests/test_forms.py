@@ -37,6 +37,20 @@ async def test_a_form_is_filled_in_from_the_record(fhir: Api) -> None:
     assert item["answer"][0]["valueCoding"]["code"] == "diuretika"
 
 
+async def test_a_diuretic_within_another_medicine_counts_too(fhir: Api) -> None:
+    """C09BA02 is enalapril with a diuretic: both of Downton's groups (the ATC index of WHO)."""
+    medicine = {"coding": [{"system": "http://www.whocc.no/atc", "code": "C09BA02"}]}
+    await fhir.store(
+        patient("fo3", birthDate="1937-11-04"),
+        {"resourceType": "MedicationRequest", "id": "fo3-m", "status": "active", "intent": "order", "subject": {"reference": "Patient/fo3"}, "medicationCodeableConcept": medicine},
+    )  # fmt: skip
+    asked = {"resourceType": "Parameters", "parameter": [{"name": "canonical", "valueUri": URL}, {"name": "subject", "valueReference": {"reference": "Patient/fo3"}}]}  # fmt: skip
+    made = (await fhir.post("Questionnaire/$populate", asked)).json["parameter"][0]["resource"]
+    (item,) = [i for i in made["item"] if i["linkId"] == "lakemedel"]
+    found = {a["valueCoding"]["code"] for a in item["answer"]}
+    assert found == {"diuretika", "antihypertensiva"}
+
+
 async def test_a_token_without_medicines_does_not_get_them_through_a_form(fhir: Api) -> None:
     await fhir.store(patient("fo2"))
     asked = {"resourceType": "Parameters", "parameter": [{"name": "canonical", "valueUri": URL}, {"name": "subject", "valueReference": {"reference": "Patient/fo2"}}]}  # fmt: skip

@@ -8,9 +8,13 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from sammanhang.access.actor import Actor
+from sammanhang.access.door import predicate
+from sammanhang.access.permits import permit_of
 from sammanhang.access.services import Services
 from sammanhang.access.subscribers import clients_now, speaking
 from sammanhang.store.connection import Connection
+from sammanhang.store.database import Scope
+from sammanhang.store.feed import Wall
 from sammanhang.store.named import queries
 
 from .topics import Topic, topics
@@ -61,6 +65,18 @@ async def actors(services: Services, those: Iterable[Subscribed]) -> dict[str, A
     known = list(those)
     found = await clients_now(services.database, services.settings, (s.client for s in known))
     return {s.id: speaking(found[s.client], s.scopes) for s in known if s.client in found}
+
+
+async def wall_of(services: Services, actor: Actor) -> tuple[Scope, Wall]:
+    """What a subscriber may read now without naming a patient: as a scope, and as a condition with what its client's
+    scopes narrow. Raises `Refused`."""
+    scope = await services.doors.search_scope(actor)
+    permit = permit_of(actor)
+
+    def wall(alias: str) -> tuple[str, list[Any]]:
+        return predicate(scope, alias)
+
+    return scope, wall if permit is None else permit.predicate(wall, "r")
 
 
 def topic_of(s: Subscribed) -> Topic | None:

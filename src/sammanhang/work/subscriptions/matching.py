@@ -4,6 +4,9 @@ One process reads at a time, whoever holds the place (FOR UPDATE SKIP LOCKED); t
 numbers the deliveries, so that nothing is told of twice and nothing is skipped, whatever dies when. A subscription
 begins with the event of its own resource: what happens from then on is numbered, whether or not its endpoint has
 answered yet. What a subscriber may not read now it is not told of.
+
+A deletion is told of to those whose filters let through the version it ended, and to those that have been told of the
+resource before, if they might have read that version: it is as if it were still there.
 """
 
 from __future__ import annotations
@@ -12,13 +15,11 @@ import asyncio
 import logging
 from contextlib import suppress
 from dataclasses import dataclass, field
-from typing import Any
 
 import msgspec
 import psycopg
 
 from sammanhang.access.actor import Actor
-from sammanhang.access.door import predicate
 from sammanhang.access.permits import permit_of
 from sammanhang.access.services import Services
 from sammanhang.fhir.decode import trusted
@@ -26,11 +27,11 @@ from sammanhang.fhir.indexing import self_hash
 from sammanhang.kernel import clock
 from sammanhang.kernel.errors import Invalid, Refused, Unavailable
 from sammanhang.store.connection import Connection
-from sammanhang.store.feed import Happened, Key, after, moved, units, visible
+from sammanhang.store.feed import Happened, Key, after, could_be_seen, moved, units, visible
 from sammanhang.work.outbox import Delivery, Receiver, add, register, shut
 from sammanhang.work.sending import wake
 
-from .kept import SQL, Subscribed, actors, address, rows, subscription
+from .kept import SQL, Subscribed, actors, address, rows, subscription, wall_of
 from .resthook import CLOSED, NAME, OVER, turn
 from .topics import BadFilter, Filter, Seen, Topic, filter_of, topics
 from .wanted import wanted
@@ -95,7 +96,7 @@ class _Batch:
         if event.type == "Subscription":
             await self._subscription(event)
             return
-        if event.body is None or not self.known:
+        if (event.body or event.before) is None or not self.known:
             return
         try:
             seen = Seen(event, self.base)
@@ -104,9 +105,16 @@ class _Batch:
             log.exception("event %s, %s/%s, is told to nobody", event.seq, event.type, event.id)
             return
         told = {url: seen.triggers(topic) for url, topic in self.topics.items()}
+        before = await self._told_of(seen) if seen.gone and any(told.values()) else frozenset()
         for one in self.known.values():
-            if told[one.topic.url] and seen.passes(one.filters):
+            if told[one.topic.url] and (seen.passes(one.filters) or one.s.address in before):
                 one.matched.append(seen)
+
+    async def _told_of(self, seen: Seen) -> frozenset[str]:
+        """The addresses of the subscriptions that know of a resource, as long as the outbox remembers."""
+        about = f"{seen.event.type}/{seen.event.id}"
+        cursor = await self.connection.execute(SQL["told_of"], (about,))
+        return frozenset(address for (address,) in await cursor.fetchall())
 
     async def _subscription(self, event: Happened) -> None:
         """A Subscription was written or deleted. What the server wrote itself changes nothing here."""
@@ -157,8 +165,8 @@ class _Batch:
         told: list[tuple[_One, Seen]] = []
         for one in those:
             actor = speak.get(one.s.id)
-            allowed = await self._allowed(one, actor) if actor is not None else set()
-            told += [(one, m) for m in one.matched if (m.event.type, m.event.self) in allowed]
+            allowed = await self._allowed(one, actor) if actor is not None else []
+            told += [(one, m) for m in allowed]
         senders = await self._senders(told)
         return [
             Delivery(
@@ -189,22 +197,21 @@ class _Batch:
                 found[id(m)] = await self.services.database.party_name(unit)
         return found
 
-    async def _allowed(self, one: _One, actor: Actor) -> set[Key]:
+    async def _allowed(self, one: _One, actor: Actor) -> list[Seen]:
+        """What of all that matched the actor may be told of, in order."""
         permit = permit_of(actor)
-        types = {t for t in one.topic.types if permit is None or permit.may(t, "r")}
-        wanted_ = {(m.event.type, m.event.self) for m in one.matched if m.event.type in types}
-        if not wanted_:
-            return set()
+        matched = [m for m in one.matched if permit is None or permit.may(m.event.type, "r")]
+        if not matched:
+            return []
         try:
-            scope = await self.services.doors.search_scope(actor)
+            scope, wall = await wall_of(self.services, actor)
         except Refused:
-            return set()  # and the next message to it finds out why
-
-        def wall(alias: str) -> tuple[str, list[Any]]:
-            return predicate(scope, alias)
-
+            return []  # and the next message to it finds out why
+        ended = {m.ended: m.tokens for m in matched if m.gone}
+        were = await could_be_seen(self.connection, wall, ended) if ended else set()
         async with self.services.database.reading(scope) as connection:
-            return await visible(connection, wall if permit is None else permit.predicate(wall, "r"), wanted_)  # fmt: skip
+            are = await visible(connection, wall, {m.key for m in matched if not m.gone})
+        return [m for m in matched if (m.ended in were if m.gone else m.key in are)]
 
 
 async def match(services: Services, limit: int = BATCH) -> int | None:

@@ -2,8 +2,9 @@
 
 HL7 Subscriptions R5 Backport STU 1.1: a Bundle of type history whose first entry is a Parameters with the profile
 backport-subscription-status-r4. What stands in it is what the subscriber may read at the moment it is sent: an event
-about something it may no longer read keeps its number and says nothing else. Names of people with protected identity
-are masked, as everywhere (R29).
+about something it may no longer read keeps its number and says nothing else. A deletion is an entry with the request
+DELETE and no resource, for who might read now what it ended. Names of people with protected identity are masked, as
+everywhere (R29).
 """
 
 from __future__ import annotations
@@ -18,7 +19,6 @@ from uuid_utils import uuid7
 
 from sammanhang.access.actor import Actor
 from sammanhang.access.audit import Entry
-from sammanhang.access.door import predicate
 from sammanhang.access.facts import protected_names
 from sammanhang.access.masking import named, without_names
 from sammanhang.access.permits import permit_of
@@ -26,10 +26,11 @@ from sammanhang.access.services import Services
 from sammanhang.fhir.decode import index, trusted
 from sammanhang.fhir.indexing import self_hash
 from sammanhang.fhir.r4 import TYPE_NAMES
-from sammanhang.store.feed import Key, current
+from sammanhang.store.database import EVERYTHING
+from sammanhang.store.feed import Key, Once, could_be_seen, current, deleted
 from sammanhang.work.sending import Part
 
-from .kept import Subscribed, topic_of
+from .kept import Subscribed, topic_of, wall_of
 
 STATUS = "http://hl7.org/fhir/uv/subscriptions-backport/StructureDefinition/backport-subscription-status-r4"
 NOTIFICATION = "http://hl7.org/fhir/uv/subscriptions-backport/StructureDefinition/backport-subscription-notification-r4"
@@ -38,11 +39,14 @@ _encoder = msgspec.json.Encoder(decimal_format="number")
 
 @dataclass(frozen=True, slots=True)
 class Shown:
-    """A resource as the subscriber may see it now: `Type/id`, its version, bytes, patient, and what it refers to."""
+    """A resource as the subscriber may see it now: `Type/id`, its version, bytes, patient, and what it refers to.
+
+    Of one that was deleted the bytes are None, and the version is that of the deletion.
+    """
 
     ref: str
     version: int
-    body: bytes
+    body: bytes | None
     patient: str | None
     context: tuple[str, ...]
 
@@ -62,15 +66,9 @@ async def shown(
             wanted[(kind, self_hash(kind, id))] = id
     if not wanted:
         return {}
-    scope = await services.doors.search_scope(actor)
-
-    def wall(alias: str) -> tuple[str, list[Any]]:
-        return predicate(scope, alias)
-
+    scope, wall = await wall_of(services, actor)
     async with services.database.reading(scope) as connection:
-        rows = await current(
-            connection, wall if permit is None else permit.predicate(wall, "r"), wanted
-        )
+        rows = await current(connection, wall, wanted)
     found = {
         f"{kind}/{id}": (version, body)
         for (kind, self_), (id, version, body) in rows.items()
@@ -82,6 +80,46 @@ async def shown(
         people = await protected_names(services.database, ids) if ids else {}
     base = f"{services.base_url}/fhir/"
     return {ref: _shown(ref, *one, people, context, base) for ref, one in found.items()}
+
+
+async def deletions(
+    services: Services, actor: Actor, parts: Sequence[Part]
+) -> dict[int, Shown | None]:
+    """The events that are deletions, by number; None for one of what the actor might not read were it still there.
+
+    Raises `Refused` for who may read nothing.
+    """
+    versions = {p.number: (*key, p.version) for p in parts if p.version and (key := _key(p.about))}
+    async with services.database.reading(EVERYTHING) as connection:
+        bodies = await deleted(connection, versions.values())
+    if not bodies:
+        return {}
+    _, wall = await wall_of(services, actor)
+    base = f"{services.base_url}/fhir/"
+    ended = {_before(v): index(trusted(b, v[0]), base) for v, b in bodies.items() if b is not None}
+    async with services.database.reading(EVERYTHING) as connection:
+        were = await could_be_seen(connection, wall, {v: ix.tokens for v, ix in ended.items()})
+    found: dict[int, Shown | None] = {}
+    for p in parts:
+        version = versions.get(p.number)
+        if version is None or version not in bodies:
+            continue
+        last, found[p.number] = _before(version), None
+        if last in were:
+            patient = next(iter(ended[last].patients), None)
+            found[p.number] = Shown(p.about, version[2], None, patient, ())
+    return found
+
+
+def _before(version: Once) -> Once:
+    kind, self_, number = version
+    return kind, self_, number - 1
+
+
+def _key(ref: str) -> Key | None:
+    """Type and `self` of `Type/id`."""
+    kind, _, id = ref.partition("/")
+    return (kind, self_hash(kind, id)) if kind in TYPE_NAMES and id else None
 
 
 def _shown(
@@ -128,35 +166,24 @@ def bundle(
     *,
     parts: Sequence[Part] = (),
     level: str | None = None,
-    visible: dict[str, Shown] | None = None,
+    told: dict[int, Shown] | None = None,
+    beside: dict[str, Shown] | None = None,
 ) -> bytes:
     """A notification. `kind` is handshake, heartbeat, event-notification or query-event; `numbered` how many events
-    there have been; `level` the content when another than the subscription's."""
+    there have been; `level` the content when another than the subscription's; `told` what is shown of an event, by its
+    number, and `beside` what those refer to."""
     level = level or s.content
-    visible = visible or {}
+    told = told or {}
     base = f"{services.base_url}/fhir"
     entries: list[dict[str, Any]] = [
         {
             "fullUrl": f"urn:uuid:{uuid7()}",
-            "resource": status(services, s, kind, numbered, parts, level, visible),
+            "resource": status(services, s, kind, numbered, parts, level, told),
             "request": {"method": "GET", "url": f"{base}/Subscription/{s.id}/$status"},
             "response": {"status": "200"},
         }
     ]
-    if level == "full-resource":
-        refs = [p.about for p in parts if p.about in visible]
-        refs += [c for ref in refs for c in visible[ref].context]
-        for ref in dict.fromkeys(refs):
-            if ref in visible:
-                one = visible[ref]
-                entries.append(
-                    {
-                        "fullUrl": f"{base}/{ref}",
-                        "resource": msgspec.Raw(one.body),
-                        "request": {"method": "PUT", "url": ref},
-                        "response": {"status": "200", "etag": f'W/"{one.version}"'},
-                    }
-                )
+    entries += [_entry(base, one) for one in _held(parts, level, told, beside or {})]
     return _encoder.encode(
         {
             "resourceType": "Bundle",
@@ -169,6 +196,33 @@ def bundle(
     )
 
 
+def _held(
+    parts: Sequence[Part], level: str, told: dict[int, Shown], beside: dict[str, Shown]
+) -> list[Shown]:
+    """What stands in a bundle after its status, each once: deletions, and with the most content the resources too."""
+    if level == "empty":
+        return []
+    shown_ = [told[p.number] for p in parts if p.number in told]
+    if level == "id-only":
+        return [one for one in shown_ if one.body is None]
+    refs = (c for one in shown_ for c in one.context)
+    every = [*shown_, *(beside[ref] for ref in refs if ref in beside)]
+    return list({(one.ref, one.version): one for one in every}.values())
+
+
+def _entry(base: str, one: Shown) -> dict[str, Any]:
+    made: dict[str, Any] = {"fullUrl": f"{base}/{one.ref}"}
+    if one.body is not None:
+        made["resource"] = msgspec.Raw(one.body)
+    return made | {
+        "request": {"method": "DELETE" if one.body is None else "PUT", "url": one.ref},
+        "response": {
+            "status": "204" if one.body is None else "200",
+            "etag": f'W/"{one.version}"',
+        },
+    }
+
+
 def status(
     services: Services,
     s: Subscribed,
@@ -176,7 +230,7 @@ def status(
     numbered: int,
     parts: Sequence[Part] = (),
     level: str = "empty",
-    visible: dict[str, Shown] | None = None,
+    told: dict[int, Shown] | None = None,
 ) -> dict[str, Any]:
     """The Parameters that say how a subscription stands, and which events a bundle tells of."""
     base = f"{services.base_url}/fhir"
@@ -189,7 +243,7 @@ def status(
         {"name": "status", "valueCode": s.status},
         {"name": "type", "valueCode": kind},
         {"name": "events-since-subscription-start", "valueString": str(numbered)},
-        *(_event(base, p, level, (visible or {}).get(p.about)) for p in parts),
+        *(_event(base, p, level, (told or {}).get(p.number)) for p in parts),
     ]
     if s.error:
         parameters.append({"name": "error", "valueCodeableConcept": {"text": s.error}})
@@ -224,16 +278,21 @@ async def event_bundle(
     parts: Sequence[Part],
     now: datetime,
     level: str | None = None,
-) -> tuple[bytes, dict[str, Shown]]:
-    """A bundle that tells of events, and what it shows. Raises `Refused` for who may read nothing any longer."""
+) -> tuple[bytes, dict[int, Shown]]:
+    """A bundle that tells of events, and what it shows of each, by number. Raises `Refused` for who may read nothing
+    any longer."""
     topic = topic_of(s)
     context = topic.context if topic is not None else ()
-    visible = await shown(services, actor, [p.about for p in parts], context)
+    gone = await deletions(services, actor, parts)
+    there = {p.number: p.about for p in parts if p.number not in gone}
+    visible = await shown(services, actor, there.values(), context)
+    found = gone | {number: visible.get(ref) for number, ref in there.items()}
+    told = {number: one for number, one in found.items() if one is not None}
     if (level or s.content) == "full-resource":
         beside = {c for one in visible.values() for c in one.context} - visible.keys()
         visible |= await shown(services, actor, beside) if beside else {}
-    made = bundle(services, s, kind, numbered, now, parts=parts, level=level, visible=visible)
-    return made, visible
+    made = bundle(services, s, kind, numbered, now, parts=parts, level=level, told=told, beside=visible)  # fmt: skip
+    return made, told
 
 
 def entries(
@@ -241,17 +300,17 @@ def entries(
     actor: Actor,
     s: Subscribed,
     parts: Iterable[Part],
-    visible: dict[str, Shown],
+    told: dict[int, Shown],
     level: str,
 ) -> list[Entry]:
     """What the trace says of events that are told: who got what about whom."""
     return [
         services.doors.entry(
-            actor, "notify", what=p.about, patient=visible[p.about].patient,
+            actor, "notify", what=p.about, patient=told[p.number].patient,
             details={"subscription": s.id, "event": p.number, "content": level},
         )
         for p in parts
-        if p.about in visible
+        if p.number in told
     ]  # fmt: skip
 
 

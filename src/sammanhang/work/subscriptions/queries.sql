@@ -52,6 +52,9 @@ UPDATE work.feed SET tx = %s::xid8, seq = %s, highest = greatest(highest, %s), c
 SELECT number, at, sender, about, version, patient, body, tries FROM work.delivery
  WHERE address = %s AND number BETWEEN %s AND %s ORDER BY number LIMIT %s;
 
+-- told_of: the subscriptions that have been told of a resource
+SELECT DISTINCT address FROM work.delivery WHERE about = %s;
+
 -- numbered: how many events a subscription has had
 SELECT numbered FROM work.receiver WHERE address = %s;
 

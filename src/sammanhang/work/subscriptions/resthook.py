@@ -56,13 +56,13 @@ class RestHook:
             if not parts:
                 await services.doors.search_scope(actor)
                 return Message(bundle(services, told, kind, receiver.numbered, now), headers)
-            body, visible = await event_bundle(
+            body, told_of = await event_bundle(
                 services, actor, told, kind, receiver.numbered, parts, now
             )
         except Refused as e:
             raise Withdrawn(f"{e.sv} / {e.en}") from e
         new = [p for p in parts if p.tries == 0]
-        return Message(body, headers, entries(services, actor, s, new, visible, s.content))
+        return Message(body, headers, entries(services, actor, s, new, told_of, s.content))
 
     async def turned(
         self, services: Services, connection: Connection, receiver: Receiver, state: str, why: str

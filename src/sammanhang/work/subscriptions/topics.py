@@ -15,7 +15,7 @@ from urllib.parse import parse_qsl
 from sammanhang.fhir.decode import index, raw, trusted
 from sammanhang.fhir.r4 import TYPE_NAMES
 from sammanhang.kernel.content import BadContent, content, names
-from sammanhang.store.feed import TOLD, Happened
+from sammanhang.store.feed import TOLD, Happened, Key, Once
 from sammanhang.store.search.parameters import parameter
 from sammanhang.store.search.parse import split
 from sammanhang.store.search.values import reference_hashes, token_hash
@@ -27,7 +27,8 @@ class Trigger:
 
     resource      the type, and `interactions` what was done to it
     element, to   a reference that must be to one of these types; empty for none
-    changed       elements of which one must differ from the version before; empty for every version
+    changed       elements of which one must differ from the version before; empty for every version. A deletion
+                  ends them all
     """
 
     resource: str
@@ -145,7 +146,10 @@ def _numbers(kind: str, code: str, value: str, topic: Topic, base: str) -> froze
 
 @dataclass
 class Seen:
-    """An event with what matching needs to know of it, found out once whatever the number of subscribers."""
+    """An event with what matching needs to know of it, found out once whatever the number of subscribers.
+
+    Of a deletion it is the version that it ended.
+    """
 
     event: Happened
     base: str
@@ -154,11 +158,26 @@ class Seen:
     patients: tuple[str, ...] = field(init=False)
 
     def __post_init__(self) -> None:
-        assert self.event.body is not None
-        self.resource = trusted(self.event.body, self.event.type)
+        body = self.event.before if self.gone else self.event.body
+        assert body is not None
+        self.resource = trusted(body, self.event.type)
         ix = index(self.resource, self.base)
         self.tokens = frozenset(ix.tokens)
         self.patients = tuple(ix.patients)
+
+    @property
+    def gone(self) -> bool:
+        """Whether the event is a deletion."""
+        return self.event.method == "delete"
+
+    @property
+    def key(self) -> Key:
+        return (self.event.type, self.event.self)
+
+    @property
+    def ended(self) -> Once:
+        """The version that a deletion ended."""
+        return (*self.key, self.event.version - 1)
 
     def triggers(self, topic: Topic) -> bool:
         """Whether the event is one of the topic's."""
@@ -173,7 +192,7 @@ class Seen:
             kind = target.removeprefix(self.base).partition("/")[0]
             if (kind or getattr(reference, "type", None)) not in t.to:
                 return False
-        if not t.changed or self.event.before is None:
+        if self.gone or not t.changed or self.event.before is None:
             return True
         before, now = raw(self.event.before), raw(self.event.body or b"{}")
         return any(before.get(name) != now.get(name) for name in t.changed)
@@ -190,7 +209,7 @@ class Seen:
         return found
 
     def passes(self, filters: Iterable[Filter]) -> bool:
-        """Whether the version the event made is one the filters let through: all that speak of its type."""
+        """Whether the version the event made, or ended, is one the filters let through: all that speak of its type."""
         return all(
             not self.tokens.isdisjoint(one)
             for f in filters

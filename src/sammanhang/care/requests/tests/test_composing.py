@@ -273,10 +273,12 @@ async def test_what_is_typed_though_the_record_had_it_is_counted_and_summed(kari
     counts = counts_of(response)
     assert counts["changed"] == 1 and counts["removed"] == 1 and counts["retyped"] == 1
     assert counts["kept"] == 5 and counts["typed"] == 2, counts
-    actor = await _actor(services)
+    from sammanhang.work.testing import somebody
+
+    actor, sender = await somebody(services, "stina-berg"), await _actor(services)
     now = clock.now()
     sums = await retyped(services, actor, now - timedelta(days=1), now + timedelta(days=1))
-    (mine,) = [s for s in sums if s.unit == actor.assignment.unit]
+    (mine,) = [s for s in sums if s.unit == sender.assignment.unit]
     assert "vardbegaran-hemsjukvard" in mine.form and mine.sent >= 1 and mine.counts.retyped >= 1
     assert mine.counts.prefilled >= 7
     assert await retyped(services, actor, now + timedelta(days=1), now + timedelta(days=2)) == []

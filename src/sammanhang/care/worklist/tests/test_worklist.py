@@ -11,6 +11,7 @@ import psycopg
 import pytest
 
 from sammanhang.access.facts import PROTECTED
+from sammanhang.fhir.r4 import Reference
 from sammanhang.kernel import clock
 from sammanhang.region.organisations import named
 from sammanhang.store.types import NUMBER
@@ -96,6 +97,36 @@ async def test_anothers_units_task_is_never_shown_and_looks_as_if_it_were_not_th
     there, absent = await amira.get(f"/work/{elsewhere}"), await amira.get("/work/absent")
     assert there.status_code == absent.status_code == 404
     assert text(there).replace(elsewhere, "") == text(absent).replace("absent", "")
+
+
+async def test_work_about_no_patient_is_opened_taken_and_ticked_off_like_any_other(as_, services):
+    fridge = Reference(reference="Device/kylskap-3", display="Kylskåp 3")
+    id = await make_task(services, CENTRUM, patient="", about=fridge)
+    plain = await make_task(services, CENTRUM, patient="", kind="care-request")
+    amira = await as_("Amira Haddad", "Centrum")
+    listed = await amira.get("/work?list=unit")
+    assert "Kylskåp 3" in row(listed, id) and "ingen patient" in row(listed, plain)
+    assert f'href="/work/{id}"' in listed.text
+    page = await amira.get(f"/work/{id}")
+    assert page.status_code == 200 and amira.queries <= 10
+    assert "Kylskåp 3" in text(page) and "Till journalen" not in text(page)
+    taken = await amira.post(f"/work/{id}", {"do": "take", "stay": "1"}, page)
+    assert "Du tog uppgiften." in text(taken)
+    done = await amira.post(f"/work/{id}", {"do": "complete"}, taken)
+    assert "Du gjorde klart uppgiften." in text(done) and id not in shown(done)
+    # there is no page where what is about no patient is done
+    page = await amira.get(f"/work/{plain}")
+    await amira.post(f"/work/{plain}", {"do": "cancel", "said": "Dubblett"}, page)
+    assert (await task_now(services, plain)).status == "cancelled"
+
+
+async def test_anothers_units_work_about_no_patient_looks_absent(as_, services):
+    elsewhere = await make_task(services, BRAMHULT, patient="")
+    amira = await as_("Amira Haddad", "Centrum")
+    there, absent = await amira.get(f"/work/{elsewhere}"), await amira.get("/work/absent")
+    assert there.status_code == absent.status_code == 404
+    assert text(there).replace(elsewhere, "") == text(absent).replace("absent", "")
+    assert elsewhere not in (await amira.get("/work?list=unit&all=1")).text
 
 
 async def test_who_is_no_part_of_care_has_no_worklist(as_):
