@@ -10,21 +10,11 @@ import psycopg
 import pytest
 from playwright.sync_api import Browser, Page
 
-from .conftest import Person, log_in, serving
+from .conftest import Person, log_in
+from .own_region import *  # noqa: F403
 
 pytestmark = pytest.mark.journey
 VERA, SVEA, BERTIL = "/patients/vera-strom", "/patients/svea-andersson", "/patients/bertil-holm"
-
-
-@pytest.fixture(scope="module")
-def town(own_town: str) -> str:
-    """These journeys leave consents and emergencies behind, so they have a region of their own."""
-    return own_town
-
-
-@pytest.fixture(scope="module")
-def server(town: str) -> Iterator[str]:
-    yield from serving(town)
 
 
 @pytest.fixture

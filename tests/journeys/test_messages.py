@@ -3,32 +3,16 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterator
 
 import pytest
-from playwright.sync_api import Browser, BrowserContext, expect
+from playwright.sync_api import expect
 
-from .conftest import serving, somebody, windows
+from .conftest import somebody
+from .own_region import *  # noqa: F403
 
 pytestmark = [pytest.mark.journey, pytest.mark.slow]
 
 CHART = "/patients/svea-andersson"
-
-
-@pytest.fixture(scope="module")
-def town(own_town: str) -> str:
-    """These journeys write, so they have a region of their own."""
-    return own_town
-
-
-@pytest.fixture(scope="module")
-def server(town: str) -> Iterator[str]:
-    yield from serving(town)
-
-
-@pytest.fixture(scope="module")
-def signed_in(chromium: Browser, server: str) -> Callable[..., BrowserContext]:
-    return windows(chromium, server)
 
 
 def test_from_the_chart_to_an_answer_without_the_mouse(signed_in):

@@ -15,6 +15,7 @@ from .options import SHOWN, Option, key_of, search
 from .questionnaire import Item, Limit, When
 from .tree import Answer, Node, Tree
 from .values import same, typed
+from .words import Words
 
 # More options than this in a list that folds out, unless the form asks for something else.
 MOST_ROWS = 9
@@ -88,8 +89,6 @@ def offered(node: Node, tree: Tree) -> list[Option]:
     told = node.offered or {}
     options: list[Option]
     if "options" in told:
-        from .words import Words
-
         options = [
             Option(key_of(a.kind, a.value), a.kind, a.value, Words(typed(node.item.type, a.value)))
             for a in told["options"]

@@ -10,13 +10,15 @@ from sammanhang.access.door import Record, predicate
 from sammanhang.access.permits import permit_of
 from sammanhang.access.rules import Facts, guarded
 from sammanhang.access.rules import may_write as rules_may_write
+from sammanhang.fhir.decode import trusted
 from sammanhang.fhir.indexing import self_hash
+from sammanhang.fhir.r4 import Coding, Meta
 from sammanhang.kernel.errors import NotFound, Refused, TooLarge
 from sammanhang.kernel.owner import PROVIDER, SHARED, UNIT
 from sammanhang.store import read as store
 from sammanhang.store.database import EVERYTHING, Connection, Scope
 from sammanhang.store.read import Version
-from sammanhang.store.rows import Row
+from sammanhang.store.rows import Row, owner
 from sammanhang.store.search.compile import Predicate
 from sammanhang.store.search.parse import Criterion, Request
 from sammanhang.store.types import COMMON, NUMBER, table
@@ -295,8 +297,6 @@ def may_change(fr: FhirRequest, body: bytes, type_name: str, id: str, letter: st
         raise outside_scopes() if lets(fr, type_name, body, "r") else absent(type_name, id)
     if fr.actor.everything or type_name in COMMON or type_name == "Patient":
         return
-    from sammanhang.fhir.decode import trusted
-
     own = fr.actor.assignment.provider if fr.actor.assignment else fr.actor.provider
     provider, _ = tags(trusted(body, type_name))
     if own is None or provider != own:
@@ -309,15 +309,11 @@ def may_change(fr: FhirRequest, body: bytes, type_name: str, id: str, letter: st
 
 def tags(resource: Any) -> tuple[str | None, str | None]:
     """HSA-ids of provider and unit in the resource's tags."""
-    from sammanhang.store.rows import owner
-
     return owner(resource)
 
 
 def set_tags(resource: Any, provider: str, unit: str) -> None:
     """Puts the owner's tags on a resource, in place of any there were."""
-    from sammanhang.fhir.r4 import Coding, Meta
-
     if resource.meta is None:
         resource.meta = Meta()
     kept = [t for t in resource.meta.tag or () if t.system not in (PROVIDER, UNIT)]
@@ -334,9 +330,6 @@ def keep_tags(fr: FhirRequest, body: bytes, resource: Any) -> None:
     tags away."""
     if fr.actor.everything:
         return
-    from sammanhang.fhir.decode import trusted
-    from sammanhang.fhir.r4 import Meta
-
     before = trusted(body, type(resource).__name__).meta
     said = {t.system for t in (resource.meta.tag if resource.meta is not None else None) or ()}
     kept = [

@@ -12,7 +12,7 @@ from datetime import datetime
 from sammanhang.kernel import clock
 from sammanhang.kernel.content import content
 from sammanhang.kernel.i18n import N_
-from sammanhang.kernel.working_time import calendar, due
+from sammanhang.kernel.working_time import Calendar, calendar, due
 from sammanhang.store.database import EVERYTHING, Database
 from sammanhang.store.types import NUMBER
 
@@ -74,9 +74,6 @@ async def adrift(
     ]
 
 
-def _before(now: datetime, within: dict[str, int], worked: object) -> datetime:
+def _before(now: datetime, within: dict[str, int], worked: Calendar) -> datetime:
     """The latest deadline that is overdue beyond `within`: the last step up has had that time to work."""
-    from sammanhang.kernel.working_time import Calendar
-
-    assert isinstance(worked, Calendar)
     return now - (due(now, within, worked) - now)

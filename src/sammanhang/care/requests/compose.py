@@ -9,6 +9,7 @@ from msgspec import structs
 
 from sammanhang import forms
 from sammanhang.access.door import Record, Stored
+from sammanhang.fhir.dates import bounds
 from sammanhang.forms import FormView, drafts
 from sammanhang.forms.drafts import Draft
 from sammanhang.kernel import clock
@@ -280,8 +281,6 @@ def _with_defaults(
 
 
 def _ordinal(at: str) -> int:
-    from sammanhang.fhir.dates import bounds
-
     return bounds(at)[0].toordinal()
 
 

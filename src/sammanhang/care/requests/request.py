@@ -25,10 +25,11 @@ from sammanhang.fhir.indexing import coded, self_hash
 from sammanhang.fhir.r4 import CodeableConcept, Coding, Extension, Reference, ServiceRequest
 from sammanhang.kernel.content import content
 from sammanhang.store.search.parameters import parameter
+from sammanhang.work import tasks as work
 from sammanhang.work.tasks import instant
 
 from .errors import NoSuchRequest
-from .states import REQUEST_STATUS
+from .states import REQUEST_STATUS, STATES
 
 _OWN = "http://sammanhang.se/fhir/"
 STATE = _OWN + "StructureDefinition/care-request-state"
@@ -64,11 +65,9 @@ class Around:
 
     def task_at(self, unit: str, kind: str) -> Stored | None:
         """The open task of a kind at a unit, the newest."""
-        from sammanhang.work import tasks
-
         found = [
             s for s in self.tasks
-            if (t := s.resource).status in tasks.OPEN and tasks.owner_of(t) == unit and tasks.kind_of(t) == kind
+            if (t := s.resource).status in work.OPEN and work.owner_of(t) == unit and work.kind_of(t) == kind
         ]  # fmt: skip
         return found[-1] if found else None
 
@@ -260,8 +259,6 @@ def set_supporting(r: Any, form: str, attachments: list[Reference]) -> None:
 
 def business(state: str) -> CodeableConcept:
     """The state as `Task.businessStatus`, for other systems."""
-    from .states import STATES
-
     return concept(STATE_SYSTEM, state, STATES[state])
 
 
