@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from typing import Any
 
@@ -14,7 +15,7 @@ from sammanhang.forms import FormView, drafts
 from sammanhang.forms.drafts import Draft
 from sammanhang.kernel import clock
 from sammanhang.kernel.content import content
-from sammanhang.kernel.errors import Issue
+from sammanhang.kernel.errors import Invalid, Issue
 from sammanhang.kernel.i18n import N_, _, either
 from sammanhang.web import show
 from sammanhang.web.parties import names_of
@@ -27,7 +28,8 @@ from . import request as fhir
 from . import roles
 from .attachments import KINDS, TYPES, Attached, line
 from .duplicates import Already, open_ones
-from .sending import CONSENTED, Written, filled
+from .grounds import choices
+from .sending import Written, filled
 from .support import Evidence, Remark, evidence_of, remarks
 
 ASSESSED_DAYS = 365
@@ -51,13 +53,14 @@ class Law:
     """What the law asks for with the receiver that is chosen.
 
     other      it goes to another care provider: a ground is needed
-    receiver   name of the unit
+    receiver   name of the unit; `closed` of the one that was chosen, when another stands in for it
     grounds    those there are: key and words; `ground` the chosen one
     consented  the receiver may read the sender's record; `shares` that is consented to now
     """
 
     other: bool
     receiver: str
+    closed: str
     grounds: tuple[tuple[str, str], ...]
     ground: str
     consented: bool
@@ -109,6 +112,7 @@ class ComposePage:
     faults: dict[str, str] = field(default_factory=dict)
     wrong: str = ""
     instead: str = ""
+    anyway: bool = False
     saved: str = ""
 
 
@@ -137,10 +141,10 @@ def _out_of_reach(patient: Any) -> Any:
 async def compose(
     record: Record, id: str, draft: Draft, written: Written, *, faults: dict[str, str] | None = None,
     wrong: str = "", form_faults: tuple[Issue, ...] = (), fresh: bool = False, instead: str = "",
-    saved: Stored | None = None,
+    saved: Stored | None = None, anyway: bool = False,
 ) -> ComposePage:  # fmt: skip
     """The page. `fresh` for one that has just been begun: what usually goes with it is chosen beforehand; `saved` is
-    the draft as it is stored."""
+    the draft as it is stored; `anyway` means that sending once more sends the same again."""
     rows = await record.resources(*_READ, limit=MOST_READ)
     rows += await record.resources(
         "Observation", limit=MOST_READ
@@ -186,6 +190,7 @@ async def compose(
         faults=faults or {},
         wrong=wrong,
         instead=instead,
+        anyway=anyway,
         saved=_("Utkast sparat %(time)s") % {"time": show.time(saved.updated)}
         if saved is not None
         else "",
@@ -226,12 +231,18 @@ def _why(routed: Routed | None) -> str:
 
 
 def law_of(units: Units, record: Record, written: Written) -> Law:
-    """What the law asks for with the receiver written down."""
-    unit, own = units.get(written.to), record.actor.assignment
+    """What the law asks for with who gets it: the receiver written down, or who stands in for it."""
+    unit, own, closed = units.get(written.to), record.actor.assignment, ""
+    if unit is not None:
+        with suppress(NowhereToGo, Invalid):
+            routed = route(units, written.kind, record.patient, clock.now(), written.to)
+            if routed.wanted is not None:
+                unit, closed = routed.unit, routed.wanted.name
     return Law(
         other=unit is not None and own is not None and unit.provider != own.provider,
         receiver=unit.name if unit is not None else "",
-        grounds=_grounds(),
+        closed=closed,
+        grounds=choices(),
         ground=written.ground,
         consented=unit is not None and unit.provider in record.facts.consented,
         shares=written.shares,
@@ -334,14 +345,6 @@ def _deadly(found: Evidence) -> tuple[str, ...]:
         or (((a.get("code") or {}).get("coding") or [{}])[0].get("display") or "")
         for a in found.named["allergies"]
         if a.get("criticality") == "high"
-    )
-
-
-def _grounds() -> tuple[tuple[str, str], ...]:
-    known = content("rules/disclosure")["grounds"]
-    return (
-        (CONSENTED, _("Patienten samtycker till att begäran skickas")),
-        *((k, either(g["sv"], g["en"])) for k, g in known.items()),
     )
 
 

@@ -37,9 +37,10 @@ from . import retyped, sending
 from .compose import Law, compose, form_draft, law_of, remarks_on, written_of
 from .doing import side_of
 from .duplicates import Already, open_ones, requests_of
-from .errors import AlreadySent, NoSuchRequest, NotNow, OtherPatient
+from .errors import AlreadySent, NoSuchRequest, NotNow, OtherPatient, SentBefore
 from .request import around
 from .sending import Written
+from .states import OPEN
 from .support import Remark, Suggestion, evidence, suggestions
 
 
@@ -90,7 +91,7 @@ async def new(visit: Visit) -> Response:
     if kind in kinds:
         id = str(uuid7())
         draft = await form_draft(record, kind, id)
-        written = Written(kind, priority=kinds[kind].get("priority", ""))
+        written = await _begun(record, kind, kinds[kind].get("priority", ""), visit.asked("as"))
         shown = await compose(record, id, draft, written, fresh=True)
         return render(visit, "requests/compose.html", shown)
     because = {s.kind: s for s in suggestions(await evidence(record), kinds)} if kinds else {}
@@ -105,6 +106,19 @@ async def new(visit: Visit) -> Response:
         a.unit_name if a is not None else "", tuple(sorted(choices, key=lambda c: c.because is None)),
     )  # fmt: skip
     return render(visit, "requests/choose.html", page_)
+
+
+async def _begun(record: Record, kind: str, priority: str, like: str) -> Written:
+    """What a new request begins with: nothing, or the words of one of the unit's own that came back with a no."""
+    before = await record.find("ServiceRequest", like) if like else None
+    if (
+        before is None
+        or fhir.kind_of(before.resource) != kind
+        or fhir.sender_of(before.resource)[1] != _unit(record)
+    ):
+        return Written(kind, priority=priority)
+    r = before.resource
+    return Written(kind, priority=r.priority or priority, reason=fhir.reason_of(r), question=fhir.question_of(r))  # fmt: skip
 
 
 @page("/patients/{patient}/requests/{request}/edit", access="record")
@@ -195,6 +209,8 @@ async def send(visit: Visit) -> Response:
                 stored=stored,
             )  # fmt: skip
         await _send(visit, id, written, ready)
+    except SentBefore as e:
+        return await _again(visit, id, written, ready, wrong=e, stored=stored, instead=e.id)
     except (Invalid, Conflict, Refused) as e:
         now = await _stored(record, id)  # the other click may have been the first
         if now is not None and _sent_just_so(now.resource, written):
@@ -203,11 +219,21 @@ async def send(visit: Visit) -> Response:
     return _shown(record, id, "send")
 
 
+@page("/patients/{patient}/requests/send", access="record")
+async def begin_again(visit: Visit) -> Response:
+    """The address after something was missing, opened anew: choosing what to write."""
+    return RedirectResponse(f"/patients/{visit.opened.patient_id}/requests/new", 303)
+
+
 async def _send(visit: Visit, id: str, written: Written, ready: Draft) -> None:
     """Sends, with the counts of what was typed though it was known (M67)."""
     record = visit.opened
     units = await units_of(visit.services.database)
-    open_now = open_ones(record, await requests_of(record), units, id)
+    rows = await requests_of(record)
+    same_words = [s.id for s in rows if s.id != id and _goes_on(record, s.resource, written)]
+    if same_words and visit.form.get("anyway") != "yes":
+        raise SentBefore(same_words[0])
+    open_now = open_ones(record, rows, units, id)
     response = drafts.completed(ready)
     same = sum(a.kind == written.kind for a in open_now)
     counts = await retyped.count(ready.record, ready.form, response, same)
@@ -256,6 +282,12 @@ def _sent_just_so(r: Any, written: Written) -> bool:
     return fhir.state_of(r) != "draft" and words == sent
 
 
+def _goes_on(record: Record, r: Any, written: Written) -> bool:
+    """Whether it is an open request of the unit's own with the very words that come now."""
+    ours = fhir.is_care_request(r) and fhir.sender_of(r)[1] == _unit(record)
+    return ours and fhir.state_of(r) in OPEN and fhir.kind_of(r) == written.kind and _sent_just_so(r, written)  # fmt: skip
+
+
 def _typed(draft: Draft, visit: Visit) -> Draft:
     """The form with what stands on the page, whatever has become of the stored one."""
     return drafts.typed(draft, visit.fields)[0]
@@ -269,18 +301,13 @@ def _shown(record: Record, id: str, done: str = "") -> Response:
 
 async def _again(
     visit: Visit, id: str, written: Written, draft: Draft, *, wrong: SammanhangError, stored: Stored | None,
-    **more: Any,
+    instead: str = "", **more: Any,
 ) -> Response:  # fmt: skip
-    """The page once more, with all that was written and what was wrong."""
+    """The page once more, with all that was written and what was wrong; `instead` the id of one that was sent before."""
     if type(wrong) is Conflict:  # the id is taken, and not in this record
         wrong = OtherPatient()
-    instead = ""
     if isinstance(wrong, AlreadySent):  # what is written can still be sent, as another request
-        instead, id, stored = (
-            f"/patients/{visit.opened.patient_id}/requests/{id}",
-            str(uuid7()),
-            None,
-        )
+        instead, id, stored = id, str(uuid7()), None
         draft = replace(draft, stored=None, about=f"ServiceRequest/{id}")
     shown = await compose(
         visit.opened,
@@ -288,7 +315,8 @@ async def _again(
         draft,
         written,
         wrong=either(wrong.sv, wrong.en),
-        instead=instead,
+        instead=f"/patients/{visit.opened.patient_id}/requests/{instead}" if instead else "",
+        anyway=isinstance(wrong, SentBefore),
         saved=stored,
         **more,
     )

@@ -38,8 +38,8 @@ class BadTime(Invalid):
 
     def __init__(self) -> None:
         super().__init__(
-            "Write the day as 2026-11-24 and the time as 10:00, in the time to come.",
-            "Skriv dagen som 2026-11-24 och tiden som 10:00, i framtiden.",
+            "Write the day as 2026-11-24 and the time as 10:00, from now and two years ahead.",
+            "Skriv dagen som 2026-11-24 och tiden som 10:00, från nu och högst två år fram.",
         )
 
 
@@ -81,6 +81,37 @@ class NoReceiver(Invalid):
             "Choose another unit than your own to send it on to.",
             "Välj en annan enhet än den egna att skicka vidare till.",
         )
+
+
+class NoGround(Invalid):
+    """It is to leave the care provider it was sent to, and on what ground is not said."""
+
+    def __init__(self, unit: str) -> None:
+        super().__init__(
+            f"Choose the ground on which it is given to {unit}: that is another care provider than it was sent to.",
+            f"Välj på vilken grund begäran lämnas till {unit}, som är en annan vårdgivare än den skickades till.",
+        )
+
+
+class VisitToCome(Conflict):
+    """A visit that is booked on a later day has not been made."""
+
+    def __init__(self) -> None:
+        super().__init__(
+            "The visit is booked on a later day. Change its time, or cancel it.",
+            "Besöket är bokat en senare dag. Ändra tiden, eller ställ in det.",
+        )
+
+
+class SentBefore(Conflict):
+    """The very same was sent a while ago and is still open; `id` of that request."""
+
+    def __init__(self, id: str) -> None:
+        super().__init__(
+            "The same request has been sent already and is open. Send it again if you mean it.",
+            "Samma begäran är redan skickad och pågår. Skicka en gång till om du menar det.",
+        )
+        self.id = id
 
 
 class NoSuchList(NotFound):

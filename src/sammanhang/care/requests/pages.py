@@ -24,7 +24,7 @@ from sammanhang.work.deadlines import PRIORITIES
 from sammanhang.work.units import units_of
 
 from . import queries, receiving, sending
-from .errors import BadTime, NoSuchList
+from .errors import BadTime, NoSuchList, NoSuchRequest
 from .queries import Box, Listed
 from .receiving import FirstVisit
 from .states import STATES
@@ -94,7 +94,8 @@ class ListPage:
     views   what can be looked at in the box
     groups  the requests by priority, the most urgent first; in one group where nothing is waited for
     waits   whether the list is of what is waited for
-    q       what was searched for
+    q       what was searched for; `elsewhere` how many of what has ended fit it, where that is not the list
+    done    what was done just now, in a sentence; empty for nothing
     empty   what is said when there is nothing
     box, view  the ones chosen
     """
@@ -106,6 +107,8 @@ class ListPage:
     groups: tuple[Level, ...]
     waits: bool
     q: str
+    elsewhere: int
+    done: str
     empty: str
     box: str
     view: str
@@ -143,6 +146,12 @@ async def requests(visit: Visit) -> Response:
     people = mark_similar({r.person.id: r.person for r in found}.values())
     marked = {p.id: p for p in people}
     rows = [_row(replace(r, person=marked[r.person.id]), units.name(r.other)) for r in found]
+    ended = (
+        await queries.listed(visit.services, directory, actor, box, "ended")
+        if q and view != "ended"
+        else []
+    )
+    elsewhere = sum(_fits(_row(r, units.name(r.other)), q) for r in ended)
     waits = view not in ("drafts", "ended")
     shown = ListPage(
         _("Vårdbegäran"),
@@ -153,7 +162,8 @@ async def requests(visit: Visit) -> Response:
             for v, name in NAMES.items()
             if not (box == "incoming" and v == "drafts")
         ),
-        _levels([r for r in rows if _fits(r, q)], waits), waits, q, _(EMPTY.get((box, view)) or EMPTY[("", view)]), box, view,
+        _levels([r for r in rows if _fits(r, q)], waits), waits, q, elsewhere,
+        _("Begäran är skickad vidare.") if asked.get("done") == "redirect" else "", _(EMPTY.get((box, view)) or EMPTY[("", view)]), box, view,
     )  # fmt: skip
     template = "requests/rows.html" if visit.partial else "requests/list.html"
     return render(visit, template, shown)
@@ -196,7 +206,7 @@ def time_left(deadline: datetime | None) -> str:
 
 def _fits(row: Row, q: str) -> bool:
     p = row.request.person
-    haystack = f"{p.name} {p.number} {p.number.replace('-', '')} {row.kind} {row.other} {row.request.words}".casefold()
+    haystack = f"{p.name} {p.number} {p.number.replace('-', '')} {row.kind} {row.other} {row.request.words} {row.request.reason}".casefold()
     return all(word in haystack for word in q.casefold().split())
 
 
@@ -205,7 +215,8 @@ DONE = {
     "ask": N_("Frågan är skickad."), "accept": N_("Begäran är accepterad."), "reject": N_("Begäran är avslagen."),
     "redirect": N_("Skickat vidare till %(unit)s."), "plan": N_("Besöket är bokat."), "start": N_("Påbörjat."),
     "answer": N_("Svaret är skickat och ligger i avsändarens journal."), "reply": N_("Svaret är skickat."),
-    "withdraw": N_("Begäran är återkallad."), "close": N_("Begäran är avslutad."),
+    "visited": N_("Besöket är gjort."), "cancel-visit": N_("Besöket är inställt."),
+    "acknowledge": N_("Noterat att du har läst skälet."), "withdraw": N_("Begäran är återkallad."), "close": N_("Begäran är avslutad."),
     "write": N_("Meddelandet är skickat."), "write-back": N_("Meddelandet är skickat."),
 }  # fmt: skip
 
@@ -247,7 +258,21 @@ async def do(visit: Visit) -> Response:
         await act(record, id, form)
     except (Invalid, Conflict, Refused) as e:
         return await _show(visit, either(e.sv, e.en), verb, e.status)
+    if verb == "redirect":  # it is another unit's now, and may not be the reader's to see
+        return RedirectResponse("/requests?box=incoming&done=redirect", 303)
     return RedirectResponse(f"/patients/{record.patient_id}/requests/{id}?done={verb}", 303)
+
+
+@page("/patients/{patient}/visits/{visit}", access="record")
+async def visit_of(visit: Visit) -> Response:
+    """A booked visit is done on the page of its request. Raises `NoSuchRequest`."""
+    record = visit.opened
+    found = await record.find("Appointment", visit.request.path_params["visit"])
+    named = [r.reference or "" for r in (found.resource.basedOn or () if found is not None else ())]
+    ids = [n.removeprefix("ServiceRequest/") for n in named if n.startswith("ServiceRequest/")]
+    if not ids:
+        raise NoSuchRequest
+    return RedirectResponse(f"/patients/{record.patient_id}/requests/{ids[0]}", 303)
 
 
 async def _show(visit: Visit, wrong: str = "", verb: str = "", status: int = 200) -> Response:
@@ -283,12 +308,17 @@ VERBS: dict[str, Verb] = {
     "ask": lambda r, id, f: receiving.ask(r, id, f.get("text", "")),
     "accept": lambda r, id, f: receiving.accept(r, id, f.get("text", "")),
     "reject": lambda r, id, f: receiving.reject(r, id, f.get("text", "")),
-    "redirect": lambda r, id, f: receiving.redirect(r, id, f.get("to", ""), f.get("text", "")),
+    "redirect": lambda r, id, f: receiving.redirect(
+        r, id, f.get("to", ""), f.get("text", ""), f.get("ground", "")
+    ),
     "plan": lambda r, id, f: receiving.plan(r, id, _visit_of(f)),
     "start": lambda r, id, f: receiving.start(r, id),
     "answer": lambda r, id, f: receiving.answer(r, id, f.get("text", "")),
     "reply": lambda r, id, f: sending.reply(r, id, f.get("text", "")),
     "withdraw": lambda r, id, f: sending.withdraw(r, id, f.get("text", "")),
+    "visited": lambda r, id, f: receiving.visited(r, id),
+    "cancel-visit": lambda r, id, f: receiving.cancel_visit(r, id, f.get("text", "")),
+    "acknowledge": lambda r, id, f: sending.acknowledge(r, id),
     "close": lambda r, id, f: sending.close(r, id),
     "write": lambda r, id, f: sending.write(r, id, f.get("text", "")),
     "write-back": lambda r, id, f: sending.write(r, id, f.get("text", "")),

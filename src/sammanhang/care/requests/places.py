@@ -13,5 +13,14 @@ def at_request(focus: str, patient: str) -> str:
     )
 
 
+def at_visit(focus: str, patient: str) -> str:
+    """The request that a booked visit belongs to; where the municipality books in its own system it is the focus."""
+    kind, _, id = focus.partition("/")
+    return (
+        f"/patients/{patient}/visits/{id}" if kind == "Appointment" else at_request(focus, patient)
+    )
+
+
 for kind in ("care-request", "distribute", "question", "read", "message"):
     places.register(kind, at_request)
+places.register("care-request-visit", at_visit)

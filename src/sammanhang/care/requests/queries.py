@@ -42,7 +42,7 @@ class Listed:
     id        of the ServiceRequest
     person    whom it is about
     kind      key of content/routing/requests
-    words     what is asked for, in a line
+    words     what is asked for, in a line; `reason` why
     state     key of states.STATES
     priority  key of content/routing/deadlines priorities
     other     HSA-id of the unit on the other side
@@ -56,6 +56,7 @@ class Listed:
     person: Person
     kind: str
     words: str
+    reason: str
     state: str
     priority: str
     other: str
@@ -120,7 +121,7 @@ def _states(view: str, side: str) -> tuple[str, ...]:
 def _listed(r: tuple[Any, ...], request: Any, person: Person, side: str) -> Listed:
     words = fhir.question_of(request) or fhir.reason_of(request)
     return Listed(
-        r[1], person, r[3], " ".join(words.split())[:160], r[4], PRIORITIES[r[5]], r[7] if side == "sender" else r[6],
+        r[1], person, r[3], " ".join(words.split())[:160], fhir.reason_of(request), r[4], PRIORITIES[r[5]], r[7] if side == "sender" else r[6],
         WAITS_ON[r[4]] == side, r[10], r[11], r[8], r[9],
     )  # fmt: skip
 

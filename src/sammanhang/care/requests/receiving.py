@@ -7,7 +7,8 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
 
-from sammanhang.access.door import Record
+from sammanhang.access.door import Record, Stored
+from sammanhang.fhir.dates import bounds
 from sammanhang.fhir.r4 import (
     Appointment,
     Attachment,
@@ -27,9 +28,11 @@ from sammanhang.work.commands import colleague, myself
 from sammanhang.work.deadlines import priority_of, with_way_up
 from sammanhang.work.routing import route
 
+from . import grounds
 from . import request as fhir
 from .doing import Doing, again_once, begin
-from .errors import BadTime, NoReceiver
+from .errors import BadTime, NoGround, NoReceiver, VisitToCome
+from .request import Around
 
 CARE_TYPE = "http://sammanhang.se/fhir/CodeSystem/care-type"
 ANSWER_CATEGORY = "http://sammanhang.se/fhir/CodeSystem/document-category"
@@ -40,7 +43,7 @@ NOTE_TYPE = "urn:oid:1.2.752.129.2.2.2.11"
 
 @dataclass(frozen=True, slots=True)
 class FirstVisit:
-    """When the first visit is, how long, and the assignment of who makes it (empty: whoever the unit sends)."""
+    """When the first visit is, how long in minutes, and the assignment of who makes it (empty: oneself)."""
 
     at: datetime
     minutes: int
@@ -93,8 +96,12 @@ async def reject(record: Record, id: str, reason: str) -> None:
 
 
 @again_once
-async def redirect(record: Record, id: str, to: str, reason: str) -> None:
-    """On to the unit it should have gone to, with a time of its own. Raises `Invalid` for a unit that is none."""
+async def redirect(record: Record, id: str, to: str, reason: str, ground: str = "") -> None:
+    """On to the unit it should have gone to, with a time of its own.
+
+    To another care provider it is a disclosure anew: the ground it was sent on held for the one it was sent to (OSL
+    10:1, 25:11, 25:13 §§). Raises `Invalid` for a unit that is none, `NoGround`.
+    """
     d = await begin(record, id, "redirect", reason)
     kind = fhir.kind_of(d.request)
     if not to:
@@ -102,12 +109,19 @@ async def redirect(record: Record, id: str, to: str, reason: str) -> None:
     routed = route(d.units, kind, record.patient, d.now, to)
     if routed.unit.id == d.receiver.id:
         raise NoReceiver
+    moves = routed.unit.provider not in d.both
+    if moves:
+        if not grounds.known(ground):
+            raise NoGround(routed.unit.name)
+        fhir.set_ground(d.request, ground)
     d.turn_main("withdrawn", take=True, reason=d.text)
     d.finish("question", d.sender[1])
-    d.tell(d.text, routed.unit.name)
     fhir.set_receiver(d.request, routed.unit.id, routed.unit.name)
+    d.tell(d.text, routed.unit.name)
     fhir.set_state(d.request, "redirected")
     d.make("care-request", routed.unit, routed.function)
+    for stored in (*d.found.forms, *d.found.messages, *d.found.acts) if moves else ():
+        d.changes.update(stored, stored.resource, sent_to=d.both)
     d.move("redirected")
     await d.done()
 
@@ -126,7 +140,7 @@ async def plan(record: Record, id: str, visit: FirstVisit) -> None:
     kind = content("routing/requests")["kinds"].get(fhir.kind_of(d.request), {})
     if kind.get("enrols"):
         _enrol(d, kind["enrols"], by)
-    _cancel_planned(d)
+    _cancel_planned(d, "Ny tid")
     where = _book(d, visit, kind, by)
     due = with_way_up(
         visit.at + timedelta(minutes=visit.minutes),
@@ -143,11 +157,32 @@ async def plan(record: Record, id: str, visit: FirstVisit) -> None:
 
 @again_once
 async def start(record: Record, id: str) -> None:
-    """Work has begun without a planned visit, or the visit is made."""
+    """The visit is made, or work has begun without one."""
     d = await begin(record, id, "start")
+    _visit_made(d)
     d.turn_main("in-progress", renew=True, take=True)
     d.tell()
     d.move("in-progress")
+    await d.done()
+
+
+@again_once
+async def visited(record: Record, id: str) -> None:
+    """A visit that stood over is made. Raises `VisitToCome`."""
+    d = await begin(record, id, "visited")
+    if to_come(d.found, d.now):
+        raise VisitToCome
+    _visit_made(d)
+    d.tell()
+    await d.done()
+
+
+@again_once
+async def cancel_visit(record: Record, id: str, reason: str) -> None:
+    """There will be no visit, and why."""
+    d = await begin(record, id, "cancel-visit", reason)
+    _cancel_planned(d, d.text)
+    d.tell(d.text)
     await d.done()
 
 
@@ -177,6 +212,7 @@ async def answer(record: Record, id: str, text: str) -> None:
         ),
         sent_to=d.both,
     )  # fmt: skip
+    _visit_made(d)
     d.turn_main("answered", take=True)
     d.make_for_sender("read")
     d.tell()
@@ -208,20 +244,39 @@ def _enrol(d: Doing, care: dict[str, str], by: Reference) -> None:
         d.changes.create(episode, sent_to=d.both)
 
 
-def _cancel_planned(d: Doing) -> None:
-    """A visit planned before is replaced by the one planned now."""
-    for stored in d.found.visits:
-        visit = stored.resource
-        if visit.status == "booked":
-            visit.status = "cancelled"
-            d.changes.update(stored, visit)
+def _cancel_planned(d: Doing, why: str) -> None:
+    """A visit planned before is off, and its task with it."""
+    for stored, visit in _booked(d):
+        visit.status = "cancelled"
+        d.changes.update(stored, visit)
     planned = d.found.task_at(d.receiver.id, "care-request-visit")
     if planned is not None:
         task = planned.resource
         task.status = "cancelled"
-        task.statusReason = CodeableConcept(text="Ny tid")
-        tasks.set_act(task, "plan", myself(d.record.actor), d.now)
+        task.statusReason = CodeableConcept(text=why)
+        tasks.set_act(task, d.verb, myself(d.record.actor), d.now)
         d.changes.update(planned, task)
+
+
+def _visit_made(d: Doing) -> None:
+    """The visit whose day has come is made, and its task with it. One that is still to come stays, with its task."""
+    if to_come(d.found, d.now):
+        return
+    for stored, visit in _booked(d):
+        visit.status = "fulfilled"
+        d.changes.update(stored, visit)
+    d.finish("care-request-visit", d.receiver.id)
+
+
+def to_come(found: Around, now: datetime) -> bool:
+    """Whether a visit is booked on a later day than this."""
+    today = now.astimezone(STOCKHOLM).date()
+    starts = [v.start for s in found.visits if (v := s.resource).status == "booked" and v.start]
+    return any(bounds(at)[0].astimezone(STOCKHOLM).date() > today for at in starts)
+
+
+def _booked(d: Doing) -> list[tuple[Stored, Any]]:
+    return [(s, v) for s in d.found.visits if (v := s.resource).status == "booked"]
 
 
 def _book(d: Doing, visit: FirstVisit, kind: Any, by: Reference) -> Reference | None:

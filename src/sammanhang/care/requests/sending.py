@@ -20,17 +20,15 @@ from sammanhang.kernel.i18n import _
 from sammanhang.work import tasks
 from sammanhang.work.commands import myself
 from sammanhang.work.deadlines import PRIORITIES
-from sammanhang.work.routing import NoSuchKind, kinds_from, route
+from sammanhang.work.routing import NoSuchKind, Routed, kinds_from, route
 from sammanhang.work.units import units_of
 
+from . import grounds, roles
 from . import request as fhir
-from . import roles
 from .doing import Doing, again_once, begin, side_of
 from .errors import Incomplete, NoSuchRequest, OtherPatient
 from .request import Around, around
 from .states import step
-
-CONSENTED = "samtycke"
 
 
 @dataclass(frozen=True, slots=True)
@@ -185,9 +183,18 @@ async def send(
     d = Doing(record, found, "send", "sender", transition, changes, units, now, "")
     kind = "care-request" if routed.routed else "distribute"
     d.make(kind, routed.unit, routed.function)
-    d.tell("" if routed.routed else _("Ingen regel ledde till en mottagare"), routed.unit.name)
+    d.tell(_why_there(routed), routed.unit.name)
     await d.done(**(told or {}))
     return id
+
+
+def _why_there(routed: Routed) -> str:
+    """Why it went to another than was chosen; empty when it did not."""
+    if not routed.routed:
+        return _("Ingen regel ledde till en mottagare")
+    if routed.wanted is None:
+        return ""
+    return _("%(unit)s tar inte emot nu") % {"unit": routed.wanted.name}
 
 
 def _with_form(
@@ -223,8 +230,7 @@ def _missing(written: Written, own: str, receiver: str) -> dict[str, str]:
         faults["question"] = _("Skriv vad du vill att mottagaren gör.")
     if written.priority not in PRIORITIES:
         faults["priority"] = _("Välj hur bråttom det är.")
-    grounds = {CONSENTED, *content("rules/disclosure")["grounds"]}
-    if own != receiver and written.ground not in grounds:
+    if own != receiver and not grounds.known(written.ground):
         faults["ground"] = _("Välj på vilken grund uppgifterna lämnas till en annan vårdgivare.")
     return faults
 
@@ -252,6 +258,15 @@ async def withdraw(record: Record, id: str, reason: str) -> None:
         d.make("read", d.receiver, "vem-som-helst")
     d.tell(d.text)
     d.move("withdrawn")
+    await d.done()
+
+
+@again_once
+async def acknowledge(record: Record, id: str) -> None:
+    """Why it was a no has been read: it is no longer anybody's to read."""
+    d = await begin(record, id, "acknowledge")
+    d.finish("read", d.sender[1])
+    d.tell()
     await d.done()
 
 

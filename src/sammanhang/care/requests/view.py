@@ -19,13 +19,14 @@ from sammanhang.work.commands import Colleague, colleagues
 from sammanhang.work.routing import proposed
 from sammanhang.work.units import Unit, Units, units_of
 
+from . import grounds, roles
 from . import request as fhir
-from . import roles
 from .attachments import Attached, attached
 from .contacts import Contact, contacts_of
 from .delivery import undelivered_of
 from .doing import MAIN, side_of
 from .reading import Asked, asked_of
+from .receiving import to_come
 from .request import Around, around
 from .states import NEXT_STEP, STATES, TEXTS, TRANSITIONS, WAITS_ON, possible
 from .story import Happened, story_of
@@ -71,7 +72,11 @@ class RequestView:
     draft        it has not been sent
     visit        the planned first visit; None
     colleagues   who can make it; `day`, `time` what is proposed
-    others       units it can be sent on to
+    near, far    units it can be sent on to: of the patient's municipality, and the others of the kind
+    grounds      on what grounds it can be given to another care provider: key and words
+    question_now what the sender is asked, while that waits for an answer; empty else
+    why_not      why it was a no, or was taken back; empty else
+    again        the address where the same is written anew, after a no; empty else
     undelivered  since when the other side's system has not answered; empty
     """
 
@@ -110,7 +115,12 @@ class RequestView:
     me: str
     day: str
     time: str
-    others: tuple[Unit, ...]
+    near: tuple[Unit, ...]
+    far: tuple[Unit, ...]
+    grounds: tuple[tuple[str, str], ...]
+    question_now: str
+    why_not: str
+    again: str
     enrols: str
     undelivered: str
     side: str
@@ -139,6 +149,8 @@ async def view_of(visit: Visit, id: str) -> RequestView:
         tuple(await colleagues(record.doors, receiver.id)) if plans and receiver is not None else ()
     )
     day, time = _proposed_time(receiver)
+    near, far = _others(units, kind, record, receiver) if side == "receiver" else ((), ())
+    story = story_of(found, record, units)
     return RequestView(
         id=id,
         root=f"/patients/{record.patient_id}",
@@ -165,17 +177,22 @@ async def view_of(visit: Visit, id: str) -> RequestView:
         form=await asked_of(record, found),
         attached=tuple(a for a in chosen if a is not None),
         unseen=sum(a is None for a in chosen),
-        ground=_ground(fhir.ground_of(r)),
+        ground=grounds.said(fhir.ground_of(r)),
         consent=receiver is not None and (receiver.provider in record.facts.consented or receiver.provider == fhir.sender_of(r)[0]),
-        story=story_of(found, record, units),
-        actions=_actions(code, side, record.actor),
+        story=story,
+        actions=_actions(code, side, record.actor, found),
         draft=code == "draft",
         visit=_visit(found),
         colleagues=staff,
         me=record.actor.assignment.id if record.actor.assignment is not None else "",
         day=day,
         time=time,
-        others=_others(units, kind, record, receiver) if side == "receiver" else (),
+        near=near,
+        far=far,
+        grounds=grounds.choices(),
+        question_now=next((h.words for h in reversed(story) if h.message), "") if code == "more-information" and side == "sender" else "",
+        why_not=_why_not(found, code),
+        again=f"/patients/{record.patient_id}/requests/new?kind={fhir.kind_of(r)}&as={id}" if code == "rejected" and side == "sender" else "",
         enrols=either(kind["enrols"]["sv"], kind["enrols"]["en"]).lower() if kind and kind.get("enrols") else "",
         undelivered=await undelivered_of(database, found, clock.now()) if side else "",
         side=side or "",
@@ -230,23 +247,31 @@ def _up(level: int, deadlines: Any) -> str:
     return str(either(step["sv"], step["en"]))
 
 
-def _ground(code: str) -> str:
-    if code == "samtycke":
-        return _("Patienten samtycker")
-    known = content("rules/disclosure")["grounds"].get(code)
-    return either(known["sv"], known["en"]) if known else ""
+def _why_not(found: Around, code: str) -> str:
+    """What was written when it was rejected or taken back."""
+    verb = {"rejected": "reject", "withdrawn": "withdraw"}.get(code)
+    acts = [a.resource for a in found.acts if a.resource.activity is not None]
+    told = [a for a in acts if any(c.code == verb for c in a.activity.coding or ())]
+    return next((r.text for r in (told[-1].reason or () if told else ()) if r.text), "")
 
 
-def _actions(code: str, side: str | None, actor: Actor) -> tuple[Action, ...]:
+def _actions(code: str, side: str | None, actor: Actor, found: Around) -> tuple[Action, ...]:
     """What can be done, the likeliest first; writing last."""
     if side is None or code == "draft":
         return ()
+    receiver, sender = fhir.receiver_of(found.request), fhir.sender_of(found.request)[1]
+    visit = found.task_at(receiver, "care-request-visit") is not None
+    made = visit and not to_come(found, clock.now())
+    open_now = {
+        "acknowledge": found.task_at(sender, "read") is not None, "visited": made, "cancel-visit": visit,
+    }  # fmt: skip
     likely = {"sent": "accept", "redirected": "accept", "received": "accept", "more-information": "reply", "accepted": "plan",
-              "planned": "answer", "in-progress": "answer", "answered": "close"}.get(code, "")  # fmt: skip
+              "planned": "start" if made else "answer", "in-progress": "answer", "answered": "close",
+              "rejected": "acknowledge"}.get(code, "")  # fmt: skip
     verbs = [
         v
         for v in possible(code, "receiver" if side == "receiver" else "sender")
-        if roles.may(actor, v)
+        if roles.may(actor, v) and open_now.get(v, True)
     ]
     order = sorted(
         verbs, key=lambda v: (v != likely, v.startswith("write"), list(TRANSITIONS).index(v))
@@ -254,7 +279,7 @@ def _actions(code: str, side: str | None, actor: Actor) -> tuple[Action, ...]:
     return tuple(
         Action(
             v,
-            _(TRANSITIONS[v].says),
+            _("Besöket är gjort") if v == "start" and made else _(TRANSITIONS[v].says),
             _(TEXTS[TRANSITIONS[v].text]) if TRANSITIONS[v].text else "",
             v == likely,
         )
@@ -285,11 +310,14 @@ def _proposed_time(unit: Unit | None) -> tuple[str, str]:
     return opens.astimezone(STOCKHOLM).date().isoformat(), "10:00"
 
 
-def _others(units: Units, kind: Any, record: Record, receiver: Unit | None) -> tuple[Unit, ...]:
-    """Units of the same kind it can be sent on to: those of the patient's municipality, else all of the kind."""
+def _others(
+    units: Units, kind: Any, record: Record, receiver: Unit | None
+) -> tuple[tuple[Unit, ...], tuple[Unit, ...]]:
+    """Units of the same kind it can be sent on to: those of the patient's municipality, and the others."""
     if kind is None:
-        return ()
+        return (), ()
     near = proposed(units, kind["to"], record.patient, content("routing/requests"))
     every = [u for u in units.by_id.values() if u.kind == kind["to"]["unit"] and u.active]
-    found = dict.fromkeys([*near, *sorted(every, key=lambda u: u.name)])
-    return tuple(u for u in found if receiver is None or u.id != receiver.id)
+    far = sorted((u for u in every if u not in near), key=lambda u: u.name)
+    own = receiver.id if receiver is not None else ""
+    return tuple(u for u in near if u.id != own), tuple(u for u in far if u.id != own)

@@ -263,6 +263,7 @@ async def test_what_is_typed_though_the_record_had_it_is_counted_and_summed(kari
             "form.trycksar": "",
             "form.nyckel": "Nyckelgömma",
             "form.fallrisk": "4 av 11",
+            "anyway": "yes",
         },
     )
     page = await post(karin, SEND, [*fields, ("do", "send")])
@@ -392,6 +393,13 @@ async def test_a_unit_that_is_closed_for_a_time_has_another_receive_for_it(karin
     page = await karin.get(f"{SVEA}/requests/new?kind=hemsjukvard")
     assert "Tar emot i stället för Hemsjukvård Centrum, Borås" in page.text
     assert dict(fields_of(page, "/requests/send"))["to"] == other
+    fields = changed(await written(karin), to=closed)
+    part = await post(karin, f"{SVEA}/requests/draft", fields, part=True)
+    assert (
+        "Hemsjukvård Centrum, Borås tar inte emot nu. Begäran går till Hemsjukvård Brämhult"
+        in part.text
+    )
     address = await sent(karin, to=closed)
+    assert "Hemsjukvård Centrum, Borås tar inte emot nu" in (await karin.get(address)).text
     amira = await as_("Amira Haddad", "Brämhult")
     assert address in (await amira.get("/requests")).text

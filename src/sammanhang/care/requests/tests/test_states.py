@@ -8,9 +8,16 @@ from typing import Any
 import pytest
 
 from sammanhang.access.services import Services
+from sammanhang.access.writing import sent_to
 from sammanhang.care.requests import receiving, sending
 from sammanhang.care.requests import request as fhir
-from sammanhang.care.requests.errors import Incomplete, NoSuchRequest, NotNow
+from sammanhang.care.requests.errors import (
+    Incomplete,
+    NoGround,
+    NoSuchRequest,
+    NotNow,
+    VisitToCome,
+)
 from sammanhang.care.requests.receiving import FirstVisit
 from sammanhang.care.requests.request import around
 from sammanhang.care.requests.sending import Written
@@ -25,9 +32,11 @@ from sammanhang.care.requests.states import (
 from sammanhang.kernel import clock
 from sammanhang.kernel.errors import TextMissing
 from sammanhang.region.organisations import named
-from sammanhang.work import tasks
+from sammanhang.work import commands, tasks
 from sammanhang.work.adrift import adrift
+from sammanhang.work.errors import DoneElsewhere
 from sammanhang.work.testing import somebody
+from sammanhang.work.units import units_of
 
 SVEA = "svea-andersson"
 CENTRUM = named("Hemsjukvård Centrum, Borås")
@@ -128,6 +137,96 @@ async def test_a_rejection_is_the_senders_to_read_and_the_reason_is_needed(sides
         tasks.kind_of(read) == "read" and tasks.owner_of(read) == fhir.sender_of(found.request)[1]
     )
     assert found.acts[-1].resource.reason[0].text == "Kan besöka vårdcentralen själv"
+
+
+async def test_the_reason_for_a_no_is_read_once_by_the_sender(sides: Sides) -> None:
+    id = await sides.sent()
+    await receiving.reject(await sides.amira(), id, "Kan besöka vårdcentralen själv")
+    with pytest.raises(NotNow):
+        await sending.acknowledge(await sides.amira(), id)
+    await sending.acknowledge(await sides.karin(), id)
+    found = await around(await sides.karin(), id)
+    assert [t.id for t in found.tasks if t.resource.status in tasks.OPEN] == []
+    assert fhir.state_of(found.request) == "rejected"
+
+
+def _visit_task(found: Any) -> Any:
+    (visit,) = [t for t in found.tasks if tasks.kind_of(t.resource) == "care-request-visit" and t.resource.status != "cancelled"]  # fmt: skip
+    return visit
+
+
+async def _planned(sides: Sides, at: Any) -> str:
+    id = await sides.sent()
+    await receiving.accept(await sides.amira(), id)
+    await receiving.plan(await sides.amira(), id, FirstVisit(at, 60))
+    return id
+
+
+async def test_a_visit_is_made_on_its_day_and_the_request_says_so(
+    sides: Sides, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    at = clock.now() + timedelta(days=2)
+    id = await _planned(sides, at)
+    found = await around(await sides.amira(), id)
+    task = _visit_task(found)
+    actor = (await sides.amira()).actor
+    with pytest.raises(DoneElsewhere):  # nobody ticks off a visit that is to come
+        await commands.complete(sides.services.doors, actor, task.id)
+    await receiving.start(await sides.amira(), id)  # work has begun; the visit is still to come
+    with pytest.raises(VisitToCome):
+        await receiving.visited(await sides.amira(), id)
+    found = await around(await sides.amira(), id)
+    assert [v.resource.status for v in found.visits] == ["booked"]
+    assert _visit_task(found).resource.status in tasks.OPEN
+    monkeypatch.setattr(clock, "now", lambda: at)
+    await receiving.visited(await sides.amira(), id)
+    found = await around(await sides.amira(), id)
+    assert [v.resource.status for v in found.visits] == ["fulfilled"]
+    assert _visit_task(found).resource.status == "completed"
+
+
+async def test_the_day_of_the_visit_beginning_is_the_visit(
+    sides: Sides, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    at = clock.now() + timedelta(days=2)
+    id = await _planned(sides, at)
+    monkeypatch.setattr(clock, "now", lambda: at)
+    await receiving.start(await sides.amira(), id)
+    found = await around(await sides.karin(), id)
+    assert fhir.state_of(found.request) == "in-progress"
+    assert [v.resource.status for v in found.visits] == ["fulfilled"]
+    assert _visit_task(found).resource.status == "completed"
+
+
+async def test_a_visit_that_is_off_is_nobodys_to_make(sides: Sides) -> None:
+    id = await _planned(sides, clock.now() + timedelta(days=2))
+    await receiving.answer(await sides.amira(), id, "Inskriven")
+    await sending.close(await sides.karin(), id)
+    with pytest.raises(TextMissing):
+        await receiving.cancel_visit(await sides.amira(), id, " ")
+    await receiving.cancel_visit(await sides.amira(), id, "Svea är inlagd")
+    found = await around(await sides.karin(), id)
+    assert [v.resource.status for v in found.visits] == ["cancelled"]
+    assert not [t for t in found.tasks if t.resource.status in tasks.OPEN]
+
+
+async def test_to_another_care_provider_it_goes_on_a_ground_of_its_own_with_all_that_was_said(
+    sides: Sides,
+) -> None:
+    units = await units_of(sides.services.database)
+    other = next(u for u in units.by_id.values() if u.kind == "home-care" and u.municipality == "Göteborg" and u.active)  # fmt: skip
+    id = await sides.sent()
+    await receiving.ask(await sides.amira(), id, "Bor hon i Borås?")
+    before = await around(await sides.karin(), id)
+    with pytest.raises(NoGround):
+        await receiving.redirect(await sides.amira(), id, other.id, "Svea flyttar")
+    assert await sides.state(id) == fhir.state_of(before.request)
+    await receiving.redirect(await sides.amira(), id, other.id, "Svea flyttar", "samtycke")
+    found = await around(await sides.karin(), id)
+    assert fhir.receiver_of(found.request) == other.id
+    for stored in (found.stored, *found.messages, *found.acts):
+        assert other.provider in sent_to(stored.resource), stored.type
+        assert CENTRUM.provider not in sent_to(stored.resource), stored.type
 
 
 async def test_redirected_it_is_the_next_units_with_a_time_of_its_own(sides: Sides) -> None:
