@@ -9,6 +9,7 @@ from __future__ import annotations
 import re
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from itertools import count
 from typing import Any
 
 from playwright.sync_api import Browser, BrowserContext, Locator, Request, expect
@@ -70,13 +71,17 @@ def find_svea(karin: Person) -> None:
     karin.page.wait_for_load_state()
 
 
+_written = count()
+
+
 def write(karin: Person, priority: str = "urgent", reason: str = REASON) -> None:
-    """From the chart to a request that is ready to be sent."""
+    """From the chart to a request that is ready to be sent. No two have the very same words: Karin would be asked
+    whether she means it."""
     karin.click(f'a[href="/patients/{SVEA}/requests/new"]')
     karin.click('a[href="?kind=hemsjukvard"]')
     karin.type(reason)  # the first field has the focus
     karin.press("Tab")
-    karin.type(WISH)
+    karin.type(WISH + " " * bool(n := next(_written)) + str(n or ""))
     karin.click(f'label:has(input[name=priority][value="{priority}"])')
     karin.click('label:has(input[name=ground][value="samtycke"])')
     karin.click("label:has(input[name='form.ta-sig-till-mottagning'][value$='|nej'])")

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from itertools import count
+
 import pytest
 from playwright.sync_api import expect
 
@@ -14,9 +16,12 @@ SVEA = "/patients/svea-andersson"
 NEW = f"{SVEA}/requests/new?kind=hemsjukvard"
 
 
+WISHES = count(1)  # the very same is not sent twice
+
+
 def fill(page, reason="Yrsel, två fall") -> None:
     page.fill("#reason", reason)
-    page.fill("#question", "Vägning tre gånger i veckan")
+    page.fill("#question", f"Vägning tre gånger i veckan ({next(WISHES)})")
     page.check("input[name=priority][value=urgent]")
     page.check("input[name=ground][value=samtycke]")
     page.locator('input[name="form.ta-sig-till-mottagning"]').first.check()
