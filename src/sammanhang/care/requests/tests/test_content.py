@@ -111,6 +111,11 @@ def test_every_rule_has_a_case_where_it_says_and_one_where_it_does_not() -> None
     assert tried == {(id, says) for id in RULES for says in (True, False)}
 
 
+def test_the_evidence_is_something_a_reader_can_look_up() -> None:
+    for rule in content("requests/support")["suggest"]:
+        assert "underlag" not in rule["evidence"].lower()
+
+
 def test_a_rule_that_cannot_be_evaluated_stands_in_nobodys_way(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
