@@ -15,6 +15,7 @@ from sammanhang.forms.files import MOST_FILES
 from sammanhang.forms.library import of_content
 from sammanhang.forms.pages import CHECKED, MOST_FIELDS
 from sammanhang.forms.reading import Line, lines_of
+from sammanhang.forms.results import instruments
 from sammanhang.forms.scoring import bands_of
 from sammanhang.kernel.errors import NotFound
 from sammanhang.kernel.i18n import _, either
@@ -26,7 +27,7 @@ from sammanhang.web.routing import Visit, page
 
 from .commands import Unanswered, sign
 from .errors import NoSuchAssessment, NoSuchInstrument
-from .queries import Assessed, assessed, instruments, rows_of
+from .queries import Assessed, assessed, rows_of
 
 
 @dataclass(frozen=True, slots=True)

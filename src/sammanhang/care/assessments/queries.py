@@ -9,8 +9,7 @@ from sammanhang.access.door import Record, Stored
 from sammanhang.fhir.indexing import coded, slot
 from sammanhang.forms import Form
 from sammanhang.forms.drafts import IN_PROGRESS
-from sammanhang.forms.library import known, of_content
-from sammanhang.forms.scoring import Band, bands_of
+from sammanhang.forms.results import band_of, instruments, number_of
 from sammanhang.web import show
 
 ASSESSMENT = "http://sammanhang.se/fhir/CodeSystem/assessment"
@@ -45,12 +44,6 @@ class Assessed:
     series: str
 
 
-def instruments() -> list[Form]:
-    """The forms of content that give a score, by title."""
-    found = [f for name in known() if (f := of_content(name)) is not None and any(bands_of(i) for i in f.index.values())]  # fmt: skip
-    return sorted(found, key=lambda f: str(f.title))
-
-
 async def rows_of(record: Record) -> tuple[list[Stored], list[Stored]]:
     """(observations of assessments, drafts in progress), newest first; two queries."""
     observations = await record.resources("Observation", limit=MOST, tokens=[[_CATEGORY]])
@@ -73,7 +66,8 @@ def assessed(rows: list[Stored], names: dict[int, str]) -> list[Assessed]:
 
 def _one(row: Stored, o: Any, code: str, form: Form | None, names: dict[int, str]) -> Assessed:
     concept = o.valueCodeableConcept
-    score = show.number(o.valueInteger) if o.valueInteger is not None else ""
+    number = number_of(o)
+    score = show.number(number) if number is not None else ""
     if concept is not None:
         score = concept.text or next((c.display or c.code or "" for c in concept.coding or ()), "")
     band = band_of(form, o)
@@ -92,14 +86,3 @@ def _one(row: Stored, o: Any, code: str, form: Form | None, names: dict[int, str
         response.removeprefix("QuestionnaireResponse/") if response.startswith("QuestionnaireResponse/") else "",
         f"{ASSESSMENT}|{code}",
     )  # fmt: skip
-
-
-def band_of(form: Form | None, o: Any) -> Band | None:
-    """What a stored score means by today's form: the words are in the reader's language."""
-    value: Any = o.valueInteger
-    if value is None and o.valueCodeableConcept is not None:
-        value = next(({"code": c.code} for c in o.valueCodeableConcept.coding or ()), None)
-    if form is None or value is None:
-        return None
-    bands = (b for i in form.index.values() for b in bands_of(i))
-    return next((b for b in bands if b.holds(value)), None)

@@ -4,8 +4,21 @@ from __future__ import annotations
 
 import html
 import re
+from decimal import Decimal
 
 import pytest
+
+from sammanhang.access.actor import Actor
+from sammanhang.access.writing import Changes, owner_of
+from sammanhang.fhir.r4 import (
+    CodeableConcept,
+    Coding,
+    Flag,
+    Observation,
+    Period,
+    Quantity,
+    Reference,
+)
 
 SVEA = "/patients/svea-andersson"
 DOWNTON = f"{SVEA}/assessments/downton"
@@ -14,6 +27,12 @@ FULL = [
     ("form.tidigare-fall", f"{CODES}|fall-ja"), ("form.lakemedel", f"{CODES}|diuretika"),
     ("form.lakemedel", f"{CODES}|antihypertensiva"), ("form.sinnen", f"{CODES}|inga-nedsattningar"),
     ("form.orientering", f"{CODES}|orienterad"), ("form.gang", f"{CODES}|gang-osaker"),
+]  # fmt: skip
+
+LOW = [
+    ("form.tidigare-fall", f"{CODES}|fall-nej"), ("form.lakemedel", f"{CODES}|inga-lakemedel"),
+    ("form.sinnen", f"{CODES}|inga-nedsattningar"), ("form.orientering", f"{CODES}|orienterad"),
+    ("form.gang", f"{CODES}|gang-osaker"),
 ]  # fmt: skip
 
 
@@ -93,14 +112,10 @@ async def test_signed_it_is_a_score_with_who_when_version_and_what_it_means(amir
 
 
 async def test_the_stored_observation_carries_all_of_it(amira, services):
-    from sammanhang.access.actor import Actor
-
     page = await amira.get(DOWNTON)
     page = await send(amira, DOWNTON, page, [*FULL, ("do", "sign")])
     id = page.url.path.rpartition("/")[2]
-    record = await services.doors.open_record(
-        Actor("resident", "Patient/svea-andersson", "Svea Andersson", 3), "svea-andersson"
-    )
+    record = await hers(services)
     rows = await record.resources("Observation", "QuestionnaireResponse", limit=500)
     response = next(r.resource for r in rows if r.id == id)
     assert response.status == "completed" and response.questionnaire.endswith("/downton|1.0.0")
@@ -115,6 +130,56 @@ async def test_the_stored_observation_carries_all_of_it(amira, services):
         o.performer[0].reference.startswith("PractitionerRole/")
         and "Amira Haddad" in o.performer[0].display
     )
+
+
+async def hers(services):
+    """Svea's record, as she sees it herself."""
+    svea = Actor("resident", "Patient/svea-andersson", "Svea Andersson", 3)
+    return await services.doors.open_record(svea, "svea-andersson")
+
+
+async def signed(browser, fields=FULL):
+    """A signed Downton, with its remarks seen; the page that came."""
+    page = await browser.get(DOWNTON)
+    page = await send(browser, DOWNTON, page, [*fields, ("do", "sign")])
+    assert "/signed/" in page.url.path
+    return page
+
+
+async def warnings(browser) -> str:
+    """The warnings of the chart's left column."""
+    text = (await browser.get(SVEA)).text
+    return " ".join(re.findall(r'<li class="warn.*?</li>', text, re.S))
+
+
+async def test_the_charts_warning_is_that_of_the_newest_assessment(amira):
+    assert "Risk för fall, 4 av 11" in await warnings(amira)
+    await signed(amira, LOW)
+    assert "Risk för fall" not in await warnings(amira)
+    await signed(amira, [*FULL[:-1], ("form.gang", f"{CODES}|gang-saker")])
+    said = await warnings(amira)
+    assert "Risk för fall, 3 av 11" in said and said.count("Risk för fall") == 1
+
+
+async def test_an_assessment_that_came_over_the_api_warns_and_an_older_flag_gives_way(
+    amira, services
+):
+    def coding(system, code):
+        return CodeableConcept(
+            coding=[Coding(system=f"http://sammanhang.se/fhir/CodeSystem/{system}", code=code)],
+            text=code,
+        )
+
+    first = await (await hers(services)).find("Observation", "svea-andersson-downton")
+    changes = Changes.by_system(services.doors, Actor("system", "Device/x", "x", 4), "svea-andersson", owner_of(first.resource))  # fmt: skip
+    svea, at = Reference(reference="Patient/svea-andersson"), "2026-11-21T08:00:00+01:00"
+    changes.create(Observation(status="final", code=coding("assessment", "norton"), subject=svea, effectiveDateTime=at, valueQuantity=Quantity(value=Decimal(17))))  # fmt: skip
+    for code, start in (("trycksar", "2026-11-20"), ("smitta", "2026-11-20")):
+        changes.create(Flag(status="active", code=coding("flag", code), subject=svea, period=Period(start=start)))  # fmt: skip
+    await changes.commit("test")
+    said = await warnings(amira)
+    assert "Ökad risk för trycksår, 17 av 28" in said and "2026-11-21" in said
+    assert "smitta" in said and ">trycksar<" not in said
 
 
 async def test_a_draft_is_saved_as_one_types_and_says_what_the_server_makes_of_it(amira):
