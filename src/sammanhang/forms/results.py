@@ -61,15 +61,16 @@ def warning_tokens() -> list[int]:
 
 def standing(rows: Iterable[Stored]) -> list[Standing]:
     """The newest score of each instrument that warns, of those in `rows`; wrong ones do not count."""
-    given = [r for r in rows if r.type == "Observation" and r.resource.status in RIGHT]
+    given = [(r, r.resource) for r in rows if r.type == "Observation"]
     made = []
     for form, item, flag in _warning():
         codes = set(_codes(item))
         scores = [
             Standing(form, item, row, at_of(row), value, str(said(item.raw, HIGHEST) or ""), band, flag)
-            for row in given
-            if codes & {(c.system, c.code) for c in row.resource.code.coding or ()}
-            and (value := number_of(row.resource)) is not None
+            for row, o in given
+            if o.status in RIGHT
+            and codes & {(c.system, c.code) for c in o.code.coding or ()}
+            and (value := number_of(o)) is not None
             and (band := next((b for b in bands_of(item) if b.holds(value)), None)) is not None
         ]  # fmt: skip
         if scores:

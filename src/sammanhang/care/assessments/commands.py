@@ -1,13 +1,32 @@
-"""Signing an assessment: the response and what follows from it, stored as one act."""
+"""Signing an assessment, and voiding one that is wrong: the response and what follows from it, as one act."""
 
 from __future__ import annotations
 
+from typing import Any
+
 from sammanhang import forms
-from sammanhang.access.door import Record
-from sammanhang.access.writing import Changes
+from sammanhang.access.door import Record, Stored
+from sammanhang.access.writing import Changes, owner_of
+from sammanhang.fhir.indexing import reference_hash, slot
+from sammanhang.fhir.r4 import Extension, Reference
 from sammanhang.forms.drafts import Draft, completed
 from sammanhang.forms.extraction import Signed, extract
-from sammanhang.kernel.errors import Issue, Unprocessable
+from sammanhang.kernel import clock
+from sammanhang.kernel.errors import (
+    Issue,
+    PreconditionFailed,
+    TextMissing,
+    TextTooLong,
+    Unprocessable,
+)
+
+from .errors import AlreadyVoided, NotYours
+
+WRONG = "entered-in-error"
+VOIDED = "http://sammanhang.se/fhir/StructureDefinition/voided"
+MOST_REASON = 2000
+_DERIVED = slot("Observation.derivedFrom", "reference")
+MOST = 500
 
 
 async def sign(record: Record, draft: Draft) -> str:
@@ -36,6 +55,63 @@ async def sign(record: Record, draft: Draft) -> str:
         changes.create(resource)
     await changes.commit("assessment-sign", form=draft.form.canonical)
     return reference.removeprefix("QuestionnaireResponse/")
+
+
+async def derived_from(record: Record, id: str) -> list[Stored]:
+    """The Observations of a signed assessment; one query."""
+    token = reference_hash(f"QuestionnaireResponse/{id}") ^ _DERIVED
+    return await record.resources("Observation", limit=MOST, tokens=[[token]])
+
+
+def may_void(record: Record, response: Any) -> bool:
+    """Whether the reader may void it: who writes at the unit that signed, or signed it themselves."""
+    a = record.actor.assignment
+    if a is None or not record.decision.write or response.status == WRONG:
+        return False
+    author = response.author.reference if response.author is not None else None
+    return owner_of(response) == (a.provider, a.unit) or author == f"PractitionerRole/{a.id}"
+
+
+async def void(record: Record, stored: Stored, reason: str) -> None:
+    """Marks a signed assessment, and what its unit derived from it, as entered in error. The answers stay to be read.
+
+    Raises `AlreadyVoided`, `NotYours`, `TextMissing`, `TextTooLong`.
+    """
+    response, written = stored.resource, reason.strip()
+    if response.status == WRONG:
+        raise AlreadyVoided
+    if not may_void(record, response):
+        raise NotYours
+    if not written:
+        raise TextMissing
+    if len(written) > MOST_REASON:
+        raise TextTooLong(MOST_REASON)
+    changes, owner = Changes.by(record), owner_of(response)
+    response.status = WRONG
+    response.extension = [*(response.extension or ()), _voided(record, written)]
+    changes.update(stored, response)
+    for row in await derived_from(record, stored.id):
+        observation = row.resource
+        if owner_of(observation) == owner:
+            observation.status = WRONG
+            changes.update(row, observation)
+    try:
+        await changes.commit("assessment-void", reason=written)
+    except PreconditionFailed as e:
+        raise AlreadyVoided from e
+
+
+def _voided(record: Record, reason: str) -> Extension:
+    a, name = record.actor.assignment, record.actor.name
+    assert a is not None
+    who = Reference(reference=f"PractitionerRole/{a.id}", display=f"{name}, {a.role_text.lower()}")
+    at = clock.now().astimezone(clock.STOCKHOLM).isoformat(timespec="seconds")
+    parts = [
+        Extension(url="by", valueReference=who),
+        Extension(url="at", valueDateTime=at),
+        Extension(url="reason", valueString=reason),
+    ]
+    return Extension(url=VOIDED, extension=parts)
 
 
 class Unanswered(Unprocessable):

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Any
 
 from starlette.responses import RedirectResponse, Response
 
 from sammanhang import forms
-from sammanhang.access.door import Record
+from sammanhang.access.door import Record, Stored
 from sammanhang.forms import Form, FormView, drafts
 from sammanhang.forms.answers import acted
 from sammanhang.forms.drafts import Draft, DraftChanged, DraftGone
@@ -17,7 +18,7 @@ from sammanhang.forms.pages import CHECKED, MOST_FIELDS
 from sammanhang.forms.reading import Line, lines_of
 from sammanhang.forms.results import instruments
 from sammanhang.forms.scoring import bands_of
-from sammanhang.kernel.errors import NotFound
+from sammanhang.kernel.errors import NotFound, TextMissing, TextTooLong
 from sammanhang.kernel.i18n import _, either
 from sammanhang.web import show
 from sammanhang.web.parties import names_of
@@ -25,8 +26,8 @@ from sammanhang.web.people import Person, person_of
 from sammanhang.web.rendering import render
 from sammanhang.web.routing import Visit, page
 
-from .commands import Unanswered, sign
-from .errors import NoSuchAssessment, NoSuchInstrument
+from .commands import VOIDED, WRONG, Unanswered, derived_from, may_void, sign, void
+from .errors import AlreadyVoided, NoSuchAssessment, NoSuchInstrument
 from .queries import Assessed, assessed, rows_of
 
 
@@ -77,8 +78,22 @@ class AssessPage:
 
 
 @dataclass(frozen=True, slots=True)
+class Voided:
+    """That a signed assessment does not count: who said so, when (FHIR time) and why."""
+
+    who: str
+    at: str
+    why: str
+
+
+@dataclass(frozen=True, slots=True)
 class SignedPage:
-    """A signed assessment: what was answered, by whom, by which version, and what it came to."""
+    """A signed assessment: what was answered, by whom, by which version, and what it came to.
+
+    voided   who voided it; None while it counts
+    may      whether the reader may void it
+    refused  why it was not voided; `typed` the reason as it was written
+    """
 
     title: str
     root: str
@@ -89,7 +104,11 @@ class SignedPage:
     version: str
     results: tuple[Assessed, ...]
     action: str
-    form: str
+    address: str
+    voided: Voided | None
+    may: bool
+    refused: str
+    typed: str
 
 
 @page("/patients/{patient}/assessments", access="record")
@@ -159,26 +178,65 @@ async def save_or_sign(visit: Visit) -> Response:
 @page("/patients/{patient}/assessments/signed/{response}", access="record")
 async def signed(visit: Visit) -> Response:
     """What was answered, as it was signed, by the version it was filled in by."""
-    record, id = visit.opened, visit.request.path_params["response"]
-    rows = await record.resources("QuestionnaireResponse", "Observation", limit=2000)
-    row = next((r for r in rows if r.type == "QuestionnaireResponse" and r.id == id and r.resource.status in ("completed", "amended")), None)  # fmt: skip
-    if row is None:
+    return await _signed(visit, await _response(visit))
+
+
+@page("/patients/{patient}/assessments/signed/{response}", access="record", methods=("POST",))
+async def void_signed(visit: Visit) -> Response:
+    """Voids a signed assessment; why it cannot be is said on its page."""
+    reason = visit.form.get("reason", "")
+    try:
+        await void(visit.opened, await _response(visit), reason)
+    except (AlreadyVoided, TextMissing, TextTooLong) as e:
+        again = await _response(visit)
+        return await _signed(
+            visit, again, refused=either(e.sv, e.en), typed=reason, status=e.status
+        )
+    return RedirectResponse(visit.request.url.path, 303)
+
+
+async def _response(visit: Visit) -> Stored:
+    """The signed response of the address. Raises `NoSuchAssessment`."""
+    id = visit.request.path_params["response"]
+    row = await visit.opened.find("QuestionnaireResponse", id)
+    if row is None or row.resource.status not in ("completed", "amended", WRONG):
         raise NoSuchAssessment
-    response = row.resource
+    return row
+
+
+async def _signed(
+    visit: Visit, row: Stored, *, refused: str = "", typed: str = "", status: int = 200
+) -> Response:
+    record, response = visit.opened, row.resource
     try:
         form = await forms.find(record.doors.database, response.questionnaire or "")
     except NotFound:
         raise NoSuchAssessment from None
-    own = [r for r in rows if r.type == "Observation" and any(d.reference == f"QuestionnaireResponse/{id}" for d in r.resource.derivedFrom or ())]  # fmt: skip
-    names = await names_of(record, own)
-    results = tuple(assessed(own, names))
+    own = await derived_from(record, row.id)
+    results = tuple(assessed(own, await names_of(record, own)))
     action = next((str(b.action) for i in form.index.values() for b in bands_of(i) if results and str(b.text) == results[0].said), "")  # fmt: skip
+    root = _root(record)
     shown = SignedPage(
-        str(form.title), _root(record), _person(record), tuple(lines_of(form, response)),
+        str(form.title), root, _person(record), tuple(lines_of(form, response)),
         response.author.display or "" if response.author is not None else "", response.authored or "",
-        form.version, results, action, form.name,
+        form.version, results, action, f"{root}/assessments/signed/{row.id}", _voided(response),
+        may_void(record, response), refused, typed,
     )  # fmt: skip
-    return render(visit, "assessments/signed.html", shown)
+    return render(visit, "assessments/signed.html", shown, status)
+
+
+def _voided(response: Any) -> Voided | None:
+    if response.status != WRONG:
+        return None
+    mark = next((e for e in response.extension or () if e.url == VOIDED), None)
+    parts = {p.url: p for p in (mark.extension if mark is not None else None) or ()}
+    if not parts:
+        return Voided("", "", "")
+    return Voided(
+        parts["by"].valueReference.display or "",
+        parts["at"].valueDateTime or "",
+        parts["reason"].valueString or "",
+    )
 
 
 def _instrument(visit: Visit) -> Form:
@@ -199,7 +257,9 @@ async def _show(
         faults = [f for f in faults if f.code != "required"]
     observations, _begun = await rows_of(record)
     names = await names_of(record, observations)
-    latest = next((a for a in assessed(observations, names) if a.form == form.name), None)
+    latest = next(
+        (a for a in assessed(observations, names) if a.form == form.name and not a.voided), None
+    )
     root = _root(record)
     shown = AssessPage(
         str(form.title), root, f"{root}/assessments/{form.name}", _person(record),

@@ -10,6 +10,7 @@ import pytest
 
 from sammanhang.access.actor import Actor
 from sammanhang.access.writing import Changes, owner_of
+from sammanhang.care.assessments.commands import derived_from
 from sammanhang.fhir.r4 import (
     CodeableConcept,
     Coding,
@@ -153,6 +154,7 @@ async def warnings(browser) -> str:
 
 
 async def test_the_charts_warning_is_that_of_the_newest_assessment(amira):
+    await signed(amira)
     assert "Risk för fall, 4 av 11" in await warnings(amira)
     await signed(amira, LOW)
     assert "Risk för fall" not in await warnings(amira)
@@ -180,6 +182,47 @@ async def test_an_assessment_that_came_over_the_api_warns_and_an_older_flag_give
     said = await warnings(amira)
     assert "Ökad risk för trycksår, 17 av 28" in said and "2026-11-21" in said
     assert "smitta" in said and ">trycksar<" not in said
+
+
+async def voided(browser, address, reason="Fel patient"):
+    return await browser.post(address, {"reason": reason}, await browser.get(DOWNTON))
+
+
+async def test_a_voided_assessment_says_who_and_why_and_counts_nowhere(amira, services):
+    await signed(amira)
+    page = await signed(amira, [*FULL[:-1], ("form.gang", f"{CODES}|gang-saker")])
+    id = page.url.path.rpartition("/")[2]
+    assert "Risk för fall, 3 av 11" in await warnings(amira)
+    empty = await voided(amira, page.url.path, " ")
+    assert empty.status_code == 400 and "Skriv något först" in empty.text
+    page = await voided(amira, page.url.path)
+    said = " ".join(page.text.split())
+    assert page.status_code == 200 and "Makulerad: räknas inte" in said and "Fel patient" in said
+    assert (
+        "av Amira Haddad" in said and "Makulera bedömningen" not in said and "Osäkert" not in said
+    )
+    assert "Risk för fall, 4 av 11" in await warnings(amira)  # the one before counts again
+    listed = (await amira.get(f"{SVEA}/assessments")).text
+    assert '<s class="tab-num">3</s>' in listed and "makulerad" in listed
+    assert "Senast: 4" in (await amira.get(DOWNTON)).text
+    record = await hers(services)
+    response = await record.find("QuestionnaireResponse", id)
+    (score,) = await derived_from(record, id)
+    assert response.resource.status == score.resource.status == "entered-in-error"
+    again = await voided(amira, page.url.path)
+    assert again.status_code == 409 and "redan makulerad" in again.text
+    assert (await record.find("QuestionnaireResponse", id)).version == response.version
+
+
+async def test_only_the_unit_that_signed_may_void(as_):
+    karin = await as_("Karin Ek")
+    page = await signed(karin)
+    assert "Makulera bedömningen" in page.text
+    amira = await as_("Amira Haddad", "Centrum")
+    seen = await amira.get(page.url.path)
+    assert seen.status_code == 200 and "Makulera" not in seen.text
+    assert (await voided(amira, page.url.path)).status_code == 403
+    assert "Makulerad" not in (await amira.get(page.url.path)).text
 
 
 async def test_a_draft_is_saved_as_one_types_and_says_what_the_server_makes_of_it(amira):
