@@ -11,6 +11,7 @@ from sammanhang.fhir.indexing import reference_hash, slot
 from sammanhang.fhir.r4 import Extension, Reference
 from sammanhang.forms.drafts import Draft, completed
 from sammanhang.forms.extraction import Signed, extract
+from sammanhang.forms.remarks import Remark, mark_of, remarks
 from sammanhang.kernel import clock
 from sammanhang.kernel.errors import (
     Issue,
@@ -29,15 +30,19 @@ _DERIVED = slot("Observation.derivedFrom", "reference")
 MOST = 500
 
 
-async def sign(record: Record, draft: Draft) -> str:
+async def sign(record: Record, draft: Draft, seen: str = "") -> str:
     """Stores the draft as signed, with an Observation for each score it gives; returns the response's id.
 
-    Raises `Unprocessable` with every fault when something is missing or wrong, `PreconditionFailed` when somebody
+    `seen` is the mark of the remarks that who signs has been shown. Raises `AgainstRecord` when the answers go
+    against the record in another way, `Unanswered` with every fault when something is missing or wrong, `PreconditionFailed` when somebody
     else changed the draft first, and `Refused` for who may not write. Nothing is kept then.
     """
     faults = [f for f in forms.drafts.faults(draft) if f.severity == "error"]
     if faults:
         raise Unanswered(faults)
+    found = await remarks(draft)
+    if found and mark_of(found) != seen:
+        raise AgainstRecord(found)
     response = completed(draft)
     changes = Changes.by(record)
     if draft.stored is None:
@@ -96,7 +101,7 @@ async def void(record: Record, stored: Stored, reason: str) -> None:
             observation.status = WRONG
             changes.update(row, observation)
     try:
-        await changes.commit("assessment-void", reason=written)
+        await changes.commit("assessment-void", form=response.questionnaire)
     except PreconditionFailed as e:
         raise AlreadyVoided from e
 
@@ -121,3 +126,11 @@ class Unanswered(Unprocessable):
         super().__init__(
             "Something in the form is missing or wrong.", "Något i formuläret saknas eller är fel.", issues=tuple(faults),
         )  # fmt: skip
+
+
+class AgainstRecord(Unprocessable):
+    """The record says other than some answers: to be seen before it is signed."""
+
+    def __init__(self, remarks: list[Remark]) -> None:
+        super().__init__("The record says otherwise.", "Journalen säger något annat.")
+        self.remarks = remarks

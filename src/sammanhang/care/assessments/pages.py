@@ -16,6 +16,7 @@ from sammanhang.forms.files import MOST_FILES
 from sammanhang.forms.library import of_content
 from sammanhang.forms.pages import CHECKED, MOST_FIELDS
 from sammanhang.forms.reading import Line, lines_of
+from sammanhang.forms.remarks import Remark, mark_of
 from sammanhang.forms.results import instruments
 from sammanhang.forms.scoring import bands_of
 from sammanhang.kernel.errors import NotFound, TextMissing, TextTooLong
@@ -26,7 +27,7 @@ from sammanhang.web.people import Person, person_of
 from sammanhang.web.rendering import render
 from sammanhang.web.routing import Visit, page
 
-from .commands import VOIDED, WRONG, Unanswered, derived_from, may_void, sign, void
+from .commands import VOIDED, WRONG, AgainstRecord, Unanswered, derived_from, may_void, sign, void
 from .errors import AlreadyVoided, NoSuchAssessment, NoSuchInstrument
 from .queries import Assessed, assessed, rows_of
 
@@ -65,6 +66,7 @@ class AssessPage:
     form      its fields, and the score as one goes
     latest    the one before, if any
     conflict  why it was not saved, when somebody else was first
+    remarks   where the answers go against the record; `seen` tells them from others
     """
 
     title: str
@@ -75,6 +77,8 @@ class AssessPage:
     source: str
     latest: Assessed | None
     conflict: str
+    remarks: tuple[Remark, ...]
+    seen: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -166,10 +170,14 @@ async def save_or_sign(visit: Visit) -> Response:
         if any(f.size for _name, f in visit.files):
             draft = await drafts.save(record, draft, visit.fields, files=visit.files)
         draft = await drafts.ready(draft, visit.fields)
-        return RedirectResponse(f"{root}/signed/{await sign(record, draft)}", 303)
+        id = await sign(record, draft, visit.form.get("seen", ""))
+        return RedirectResponse(f"{root}/signed/{id}", 303)
     except Unanswered:
         draft = await drafts.save(record, draft, visit.fields)
         return await _show(visit, draft, checked=True, status=422)
+    except AgainstRecord as e:
+        draft = await drafts.save(record, draft, visit.fields)
+        return await _show(visit, draft, checked=True, status=422, remarks=tuple(e.remarks))
     except (DraftChanged, DraftGone) as e:
         draft, _tree = drafts.typed(draft, visit.fields)
         return await _show(visit, draft, conflict=either(e.sv, e.en), status=409)
@@ -248,7 +256,7 @@ def _instrument(visit: Visit) -> Form:
 
 async def _show(
     visit: Visit, draft: Draft, *, checked: bool = False, conflict: str = "", status: int = 200,
-    searched: dict[str, str] | None = None,
+    searched: dict[str, str] | None = None, remarks: tuple[Remark, ...] = (),
 ) -> Response:  # fmt: skip
     record, form = visit.opened, draft.form
     checked = checked or visit.form.get(CHECKED) == "yes"
@@ -264,6 +272,7 @@ async def _show(
     shown = AssessPage(
         str(form.title), root, f"{root}/assessments/{form.name}", _person(record),
         drafts.show(draft, faults=faults, searched=searched, checked=checked), form.copyright, latest, conflict,
+        remarks, mark_of(remarks),
     )  # fmt: skip
     return render(visit, "assessments/assess.html", shown, status)
 

@@ -79,7 +79,9 @@ async def test_what_the_medication_list_says_is_filled_in_with_its_source(amira)
     said = " ".join(page.text.split())
     assert re.search(r'value="[^"]*\|diuretika"[^>]* checked', said)
     assert "Från journalen: " in said and "Furosemid" in said
-    assert "Ofullständig" in said and "4 frågor kvar" in said
+    assert re.search(r'value="[^"]*\|fall-ja"[^>]* checked', said) and "Upprepade fall" in said
+    assert re.search(r'value="[^"]*\|horsel"[^>]* checked', said) and "Hörselnedsättning" in said
+    assert "Ofullständig" in said and "2 frågor kvar" in said
     assert amira.queries <= 12
 
 
@@ -99,8 +101,7 @@ async def test_what_is_missing_is_said_with_a_way_to_it_and_nothing_typed_is_los
 
 
 async def test_signed_it_is_a_score_with_who_when_version_and_what_it_means(amira, services):
-    page = await amira.get(DOWNTON)
-    page = await send(amira, DOWNTON, page, [*FULL, ("do", "sign")])
+    page = await signed(amira)
     assert page.status_code == 200 and "/assessments/signed/" in page.url.path
     said = " ".join(page.text.split())
     assert "Risk för fall" in said and "fallpreventiv plan" in said
@@ -113,8 +114,7 @@ async def test_signed_it_is_a_score_with_who_when_version_and_what_it_means(amir
 
 
 async def test_the_stored_observation_carries_all_of_it(amira, services):
-    page = await amira.get(DOWNTON)
-    page = await send(amira, DOWNTON, page, [*FULL, ("do", "sign")])
+    page = await signed(amira)
     id = page.url.path.rpartition("/")[2]
     record = await hers(services)
     rows = await record.resources("Observation", "QuestionnaireResponse", limit=500)
@@ -133,6 +133,21 @@ async def test_the_stored_observation_carries_all_of_it(amira, services):
     )
 
 
+async def test_what_goes_against_the_record_is_said_before_it_is_signed(amira):
+    page = await send(amira, DOWNTON, await amira.get(DOWNTON), [*LOW, ("do", "sign")])
+    said = " ".join(page.text.split())
+    assert page.status_code == 422 and page.url.path == DOWNTON and "Inte signerad än" in said
+    assert re.search(r"Journalen säger: Vätskedrivande \(diuretika\): Furosemid[^<]*;", said)
+    assert "Du har svarat: Inget av dessa" in said and "Upprepade fall" in said
+    # Other answers, other remarks: those have not been seen.
+    other = [*LOW[:1], *FULL[1:3], *LOW[2:]]
+    page = await send(amira, DOWNTON, page, [*other, ("do", "sign")])
+    assert page.status_code == 422 and "Furosemid 40 mg" not in page.text.partition("<form")[0]
+    right = [*FULL[:3], ("form.sinnen", f"{CODES}|horsel"), *FULL[4:]]
+    page = await send(amira, DOWNTON, await amira.get(DOWNTON), [*right, ("do", "sign")])
+    assert "/signed/" in page.url.path
+
+
 async def hers(services):
     """Svea's record, as she sees it herself."""
     svea = Actor("resident", "Patient/svea-andersson", "Svea Andersson", 3)
@@ -141,7 +156,8 @@ async def hers(services):
 
 async def signed(browser, fields=FULL):
     """A signed Downton, with its remarks seen; the page that came."""
-    page = await browser.get(DOWNTON)
+    page = await send(browser, DOWNTON, await browser.get(DOWNTON), [*fields, ("do", "sign")])
+    assert page.status_code == 422 and "Signera ändå" in page.text
     page = await send(browser, DOWNTON, page, [*fields, ("do", "sign")])
     assert "/signed/" in page.url.path
     return page
@@ -255,9 +271,7 @@ async def test_a_draft_that_was_signed_meanwhile_is_not_begun_again(amira):
     page = await amira.get(DOWNTON)
     first = await send(amira, f"{SVEA}/forms/draft", page, FULL)
     csrf = ("csrf", dict(hidden(page))["csrf"])
-    shown = await amira.get(DOWNTON)
-    signed = await send(amira, DOWNTON, shown, [*FULL, ("do", "sign")])
-    assert "/signed/" in signed.url.path
+    await signed(amira)
     late = await send(amira, f"{SVEA}/forms/draft", first, [*FULL, csrf])
     assert late.status_code == 409 and "signerats eller kastats" in late.text
     assert (
