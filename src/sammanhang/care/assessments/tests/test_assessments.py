@@ -189,7 +189,9 @@ async def test_an_assessment_that_came_over_the_api_warns_and_an_older_flag_give
         )
 
     first = await (await hers(services)).find("Observation", "svea-andersson-downton")
-    changes = Changes.by_system(services.doors, Actor("system", "Device/x", "x", 4), "svea-andersson", owner_of(first.resource))  # fmt: skip
+    owner = owner_of(first.resource)
+    assert owner is not None
+    changes = Changes.by_system(services.doors, Actor("system", "Device/x", "x", 4), "svea-andersson", owner)  # fmt: skip
     svea, at = Reference(reference="Patient/svea-andersson"), "2026-11-21T08:00:00+01:00"
     changes.create(Observation(status="final", code=coding("assessment", "norton"), subject=svea, effectiveDateTime=at, valueQuantity=Quantity(value=Decimal(17))))  # fmt: skip
     for code, start in (("trycksar", "2026-11-20"), ("smitta", "2026-11-20")):
