@@ -20,6 +20,7 @@ from sammanhang.fhir.r4 import (
     Quantity,
     Reference,
 )
+from sammanhang.forms import find, prefill
 
 SVEA = "/patients/svea-andersson"
 DOWNTON = f"{SVEA}/assessments/downton"
@@ -227,6 +228,9 @@ async def test_a_voided_assessment_says_who_and_why_and_counts_nowhere(amira, se
     response = await record.find("QuestionnaireResponse", id)
     (score,) = await derived_from(record, id)
     assert response.resource.status == score.resource.status == "entered-in-error"
+    form = await find(services.database, "vardbegaran-hemsjukvard")
+    said = str((await prefill(form, record)).response)
+    assert "4 av 11" in said and "3 av 11" not in said
     again = await voided(amira, page.url.path)
     assert again.status_code == 409 and "redan makulerad" in again.text
     assert (await record.find("QuestionnaireResponse", id)).version == response.version
