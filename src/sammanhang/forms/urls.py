@@ -43,7 +43,7 @@ SUPPORTED: dict[str, tuple[str, ...]] = {
         SDC + "sdc-questionnaire-candidateExpression", SDC + "sdc-questionnaire-answerOptionsToggleExpression",
     ),
     "scores": (
-        HL7 + "ordinalValue", HL7 + "itemWeight", OWN + "score-band", OWN + "score-highest",
+        HL7 + "ordinalValue", HL7 + "itemWeight", OWN + "score-band", OWN + "score-highest", OWN + "score-flag",
     ),
     "prefill": (
         SDC + "sdc-questionnaire-launchContext", SDC + "sdc-questionnaire-observationLinkPeriod",

@@ -10,7 +10,7 @@ from .codes import AT_HOME, CARE_TYPE, concept, swedish
 from .content import table
 from .days import day, weekday
 from .diseases import Illness
-from .entries import appointment, enrolment, flag
+from .entries import appointment, enrolment
 from .measures import assessment, blood_pressure, vital
 from .organisations import Unit
 from .people import Resident
@@ -98,8 +98,6 @@ def enrol(
         nurse,
         text=f"Katz {rng.choice('ABBCCCDEF')}",
     )
-    if score >= DOWNTON_RISK:
-        flag(chart, unit, "fallrisk", f"Fallrisk {score} av 11 (Downton)", on, nurse)
     texts = table("notes")["words"]["home"]
     day_ = weekday(max(begun + 7, chart.end - VISITS_BACK + int(rng.random() * 6)))
     role = "sjukskoterska"

@@ -6,7 +6,7 @@ from sammanhang.fhir.r4 import Reference
 
 from .chart import Chart
 from .codes import EMERGENCY, ICD, INPATIENT, TELEPHONE, concept
-from .entries import appointment, enrolment, flag, team
+from .entries import appointment, enrolment, team
 from .legal import consent
 from .measures import assessment, blood_pressure, report, result, vital
 from .municipal import care_plan
@@ -211,15 +211,6 @@ def _november(
         text="Katz C",
         encounter=visit,
         id="svea-andersson-katz",
-    )
-    flag(
-        chart,
-        centre,
-        "fallrisk",
-        "Fallrisk 4 av 11 (Downton)",
-        on,
-        ek,
-        id="svea-andersson-fallrisk",
     )
     chart.note(
         centre, "besoksanteckning", on, 668, ek,

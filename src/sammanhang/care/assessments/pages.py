@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Any
 
 from starlette.responses import RedirectResponse, Response
 
 from sammanhang import forms
-from sammanhang.access.door import Record
+from sammanhang.access.door import Record, Stored
 from sammanhang.forms import Form, FormView, drafts
 from sammanhang.forms.answers import acted
 from sammanhang.forms.drafts import Draft, DraftChanged, DraftGone
@@ -15,8 +16,10 @@ from sammanhang.forms.files import MOST_FILES
 from sammanhang.forms.library import of_content
 from sammanhang.forms.pages import CHECKED, MOST_FIELDS
 from sammanhang.forms.reading import Line, lines_of
+from sammanhang.forms.remarks import Remark, mark_of
+from sammanhang.forms.results import instruments
 from sammanhang.forms.scoring import bands_of
-from sammanhang.kernel.errors import NotFound
+from sammanhang.kernel.errors import NotFound, TextMissing, TextTooLong
 from sammanhang.kernel.i18n import _, either
 from sammanhang.web import show
 from sammanhang.web.parties import names_of
@@ -24,9 +27,9 @@ from sammanhang.web.people import Person, person_of
 from sammanhang.web.rendering import render
 from sammanhang.web.routing import Visit, page
 
-from .commands import Unanswered, sign
-from .errors import NoSuchAssessment, NoSuchInstrument
-from .queries import Assessed, assessed, instruments, rows_of
+from .commands import VOIDED, WRONG, AgainstRecord, Unanswered, derived_from, may_void, sign, void
+from .errors import AlreadyVoided, NoSuchAssessment, NoSuchInstrument
+from .queries import Assessed, assessed, rows_of
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,6 +66,7 @@ class AssessPage:
     form      its fields, and the score as one goes
     latest    the one before, if any
     conflict  why it was not saved, when somebody else was first
+    remarks   where the answers go against the record; `seen` tells them from others
     """
 
     title: str
@@ -73,11 +77,27 @@ class AssessPage:
     source: str
     latest: Assessed | None
     conflict: str
+    remarks: tuple[Remark, ...]
+    seen: str
+
+
+@dataclass(frozen=True, slots=True)
+class Voided:
+    """That a signed assessment does not count: who said so, when (FHIR time) and why."""
+
+    who: str
+    at: str
+    why: str
 
 
 @dataclass(frozen=True, slots=True)
 class SignedPage:
-    """A signed assessment: what was answered, by whom, by which version, and what it came to."""
+    """A signed assessment: what was answered, by whom, by which version, and what it came to.
+
+    voided   who voided it; None while it counts
+    may      whether the reader may void it
+    refused  why it was not voided; `typed` the reason as it was written
+    """
 
     title: str
     root: str
@@ -88,7 +108,11 @@ class SignedPage:
     version: str
     results: tuple[Assessed, ...]
     action: str
-    form: str
+    address: str
+    voided: Voided | None
+    may: bool
+    refused: str
+    typed: str
 
 
 @page("/patients/{patient}/assessments", access="record")
@@ -146,10 +170,14 @@ async def save_or_sign(visit: Visit) -> Response:
         if any(f.size for _name, f in visit.files):
             draft = await drafts.save(record, draft, visit.fields, files=visit.files)
         draft = await drafts.ready(draft, visit.fields)
-        return RedirectResponse(f"{root}/signed/{await sign(record, draft)}", 303)
+        id = await sign(record, draft, visit.form.get("seen", ""))
+        return RedirectResponse(f"{root}/signed/{id}", 303)
     except Unanswered:
         draft = await drafts.save(record, draft, visit.fields)
         return await _show(visit, draft, checked=True, status=422)
+    except AgainstRecord as e:
+        draft = await drafts.save(record, draft, visit.fields)
+        return await _show(visit, draft, checked=True, status=422, remarks=tuple(e.remarks))
     except (DraftChanged, DraftGone) as e:
         draft, _tree = drafts.typed(draft, visit.fields)
         return await _show(visit, draft, conflict=either(e.sv, e.en), status=409)
@@ -158,26 +186,65 @@ async def save_or_sign(visit: Visit) -> Response:
 @page("/patients/{patient}/assessments/signed/{response}", access="record")
 async def signed(visit: Visit) -> Response:
     """What was answered, as it was signed, by the version it was filled in by."""
-    record, id = visit.opened, visit.request.path_params["response"]
-    rows = await record.resources("QuestionnaireResponse", "Observation", limit=2000)
-    row = next((r for r in rows if r.type == "QuestionnaireResponse" and r.id == id and r.resource.status in ("completed", "amended")), None)  # fmt: skip
-    if row is None:
+    return await _signed(visit, await _response(visit))
+
+
+@page("/patients/{patient}/assessments/signed/{response}", access="record", methods=("POST",))
+async def void_signed(visit: Visit) -> Response:
+    """Voids a signed assessment; why it cannot be is said on its page."""
+    reason = visit.form.get("reason", "")
+    try:
+        await void(visit.opened, await _response(visit), reason)
+    except (AlreadyVoided, TextMissing, TextTooLong) as e:
+        again = await _response(visit)
+        return await _signed(
+            visit, again, refused=either(e.sv, e.en), typed=reason, status=e.status
+        )
+    return RedirectResponse(visit.request.url.path, 303)
+
+
+async def _response(visit: Visit) -> Stored:
+    """The signed response of the address. Raises `NoSuchAssessment`."""
+    id = visit.request.path_params["response"]
+    row = await visit.opened.find("QuestionnaireResponse", id)
+    if row is None or row.resource.status not in ("completed", "amended", WRONG):
         raise NoSuchAssessment
-    response = row.resource
+    return row
+
+
+async def _signed(
+    visit: Visit, row: Stored, *, refused: str = "", typed: str = "", status: int = 200
+) -> Response:
+    record, response = visit.opened, row.resource
     try:
         form = await forms.find(record.doors.database, response.questionnaire or "")
     except NotFound:
         raise NoSuchAssessment from None
-    own = [r for r in rows if r.type == "Observation" and any(d.reference == f"QuestionnaireResponse/{id}" for d in r.resource.derivedFrom or ())]  # fmt: skip
-    names = await names_of(record, own)
-    results = tuple(assessed(own, names))
+    own = await derived_from(record, row.id)
+    results = tuple(assessed(own, await names_of(record, own)))
     action = next((str(b.action) for i in form.index.values() for b in bands_of(i) if results and str(b.text) == results[0].said), "")  # fmt: skip
+    root = _root(record)
     shown = SignedPage(
-        str(form.title), _root(record), _person(record), tuple(lines_of(form, response)),
+        str(form.title), root, _person(record), tuple(lines_of(form, response)),
         response.author.display or "" if response.author is not None else "", response.authored or "",
-        form.version, results, action, form.name,
+        form.version, results, action, f"{root}/assessments/signed/{row.id}", _voided(response),
+        may_void(record, response), refused, typed,
     )  # fmt: skip
-    return render(visit, "assessments/signed.html", shown)
+    return render(visit, "assessments/signed.html", shown, status)
+
+
+def _voided(response: Any) -> Voided | None:
+    if response.status != WRONG:
+        return None
+    mark = next((e for e in response.extension or () if e.url == VOIDED), None)
+    parts = {p.url: p for p in (mark.extension if mark is not None else None) or ()}
+    if not parts:
+        return Voided("", "", "")
+    return Voided(
+        parts["by"].valueReference.display or "",
+        parts["at"].valueDateTime or "",
+        parts["reason"].valueString or "",
+    )
 
 
 def _instrument(visit: Visit) -> Form:
@@ -189,7 +256,7 @@ def _instrument(visit: Visit) -> Form:
 
 async def _show(
     visit: Visit, draft: Draft, *, checked: bool = False, conflict: str = "", status: int = 200,
-    searched: dict[str, str] | None = None,
+    searched: dict[str, str] | None = None, remarks: tuple[Remark, ...] = (),
 ) -> Response:  # fmt: skip
     record, form = visit.opened, draft.form
     checked = checked or visit.form.get(CHECKED) == "yes"
@@ -198,11 +265,14 @@ async def _show(
         faults = [f for f in faults if f.code != "required"]
     observations, _begun = await rows_of(record)
     names = await names_of(record, observations)
-    latest = next((a for a in assessed(observations, names) if a.form == form.name), None)
+    latest = next(
+        (a for a in assessed(observations, names) if a.form == form.name and not a.voided), None
+    )
     root = _root(record)
     shown = AssessPage(
         str(form.title), root, f"{root}/assessments/{form.name}", _person(record),
         drafts.show(draft, faults=faults, searched=searched, checked=checked), form.copyright, latest, conflict,
+        remarks, mark_of(remarks),
     )  # fmt: skip
     return render(visit, "assessments/assess.html", shown, status)
 

@@ -9,14 +9,13 @@ from sammanhang.access.door import Record, Stored
 from sammanhang.fhir.indexing import coded, slot
 from sammanhang.forms import Form
 from sammanhang.forms.drafts import IN_PROGRESS
-from sammanhang.forms.library import known, of_content
-from sammanhang.forms.scoring import Band, bands_of
+from sammanhang.forms.results import at_of, band_of, instruments, number_of
 from sammanhang.web import show
 
 ASSESSMENT = "http://sammanhang.se/fhir/CodeSystem/assessment"
 _CATEGORY = coded("http://terminology.hl7.org/CodeSystem/observation-category", "survey")[1] ^ slot("Observation.category", "token")  # fmt: skip
 MOST = 500
-_WRONG = ("entered-in-error", "cancelled", "unknown")
+_WRONG = ("cancelled", "unknown")
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,6 +29,7 @@ class Assessed:
     version     of the instrument, in words
     response    id of the response with the answers; empty without
     series      the curve's key on the chart
+    voided      whether it was wrong and does not count
     """
 
     instrument: str
@@ -43,23 +43,19 @@ class Assessed:
     version: str
     response: str
     series: str
-
-
-def instruments() -> list[Form]:
-    """The forms of content that give a score, by title."""
-    found = [f for name in known() if (f := of_content(name)) is not None and any(bands_of(i) for i in f.index.values())]  # fmt: skip
-    return sorted(found, key=lambda f: str(f.title))
+    voided: bool
 
 
 async def rows_of(record: Record) -> tuple[list[Stored], list[Stored]]:
     """(observations of assessments, drafts in progress), newest first; two queries."""
     observations = await record.resources("Observation", limit=MOST, tokens=[[_CATEGORY]])
+    observations.sort(key=lambda r: (at_of(r), r.updated), reverse=True)
     drafts = await record.resources("QuestionnaireResponse", limit=50, tokens=[[IN_PROGRESS]])
     return observations, drafts
 
 
 def assessed(rows: list[Stored], names: dict[int, str]) -> list[Assessed]:
-    """Observations as lines of a list; those of other kinds than instruments are left out."""
+    """Observations as lines of a list; those of other kinds than instruments are left out, voided ones told."""
     forms = {c.get("code"): f for f in instruments() for c in f.codes}
     made = []
     for row in rows:
@@ -73,7 +69,8 @@ def assessed(rows: list[Stored], names: dict[int, str]) -> list[Assessed]:
 
 def _one(row: Stored, o: Any, code: str, form: Form | None, names: dict[int, str]) -> Assessed:
     concept = o.valueCodeableConcept
-    score = show.number(o.valueInteger) if o.valueInteger is not None else ""
+    number = number_of(o)
+    score = show.number(number) if number is not None else ""
     if concept is not None:
         score = concept.text or next((c.display or c.code or "" for c in concept.coding or ()), "")
     band = band_of(form, o)
@@ -90,16 +87,5 @@ def _one(row: Stored, o: Any, code: str, form: Form | None, names: dict[int, str
         title, form.name if form is not None else "", score, said, band.level if band is not None else "ok",
         o.effectiveDateTime or "", by, names.get(row.unit or 0, "") or names.get(row.provider or 0, ""), version,
         response.removeprefix("QuestionnaireResponse/") if response.startswith("QuestionnaireResponse/") else "",
-        f"{ASSESSMENT}|{code}",
+        f"{ASSESSMENT}|{code}", o.status == "entered-in-error",
     )  # fmt: skip
-
-
-def band_of(form: Form | None, o: Any) -> Band | None:
-    """What a stored score means by today's form: the words are in the reader's language."""
-    value: Any = o.valueInteger
-    if value is None and o.valueCodeableConcept is not None:
-        value = next(({"code": c.code} for c in o.valueCodeableConcept.coding or ()), None)
-    if form is None or value is None:
-        return None
-    bands = (b for i in form.index.values() for b in bands_of(i))
-    return next((b for b in bands if b.holds(value)), None)

@@ -8,6 +8,7 @@ from typing import Any
 
 from sammanhang.access.door import Record, Stored
 from sammanhang.fhir.dates import bounds
+from sammanhang.forms.results import Standing, at_of, standing
 from sammanhang.kernel.i18n import _
 from sammanhang.web import show
 from sammanhang.web.people import Person, person_of
@@ -129,9 +130,11 @@ def _warnings(allergies: list[Any], rows: list[Stored], names: Names) -> tuple[W
         found.append(
             Warning_(title, ", ".join([*said, source(row, names).unit]).strip(", "), deadly)
         )
+    scores = standing(rows)
+    found += [_risk(s, names) for s in scores if s.warns]
     for row in kinds(rows, "Flag"):
         flag = row.resource
-        if flag.status != "active":
+        if flag.status != "active" or _outdated(row, scores):
             continue
         deadly = any(
             e.url == HIGH_PRIORITY and code(e.valueCodeableConcept) == "PH"
@@ -145,6 +148,21 @@ def _warnings(allergies: list[Any], rows: list[Stored], names: Names) -> tuple[W
     for warning in sorted(found, key=lambda w: not w.deadly):
         once.setdefault(warning.title.lower(), warning)
     return tuple(once.values())
+
+
+def _risk(s: Standing, names: Names) -> Warning_:
+    """`Risk för fall, 4 av 11`, by which instrument, when and where."""
+    said = {"what": s.band.text, "score": show.number(s.score), "highest": s.highest}
+    title = _("%(what)s, %(score)s av %(highest)s") if s.highest else _("%(what)s, %(score)s")
+    unit = source(s.row, names).unit
+    more = filter(None, [str(s.form.title), show.day(s.at), unit])
+    return Warning_(title % said, ", ".join(more), s.band.level == "critical")  # fmt: skip
+
+
+def _outdated(row: Stored, scores: list[Standing]) -> bool:
+    """Whether a Flag of a risk has been assessed anew since: then the assessment says what is so."""
+    codes = {(c.system, c.code) for c in row.resource.code.coding or ()}
+    return any(s.flag in codes and at_of(row) <= s.at for s in scores)
 
 
 def _here(patient: Any, stay: Any, names: Names, protected: bool) -> tuple[str, str | None]:

@@ -9,6 +9,7 @@ from collections.abc import Iterable
 
 from sammanhang.access.door import Record, Stored
 from sammanhang.fhir.indexing import coded, slot
+from sammanhang.forms.results import warning_tokens
 
 # What stands beside every page of the chart, apart from the patient.
 BESIDE = (
@@ -26,10 +27,15 @@ _OPEN = [
 ]
 
 
+# Open encounters and assessments that warn: the newest.
+MOST = 200
+
+
 async def beside(record: Record) -> list[Stored]:
     """What the left column is made of: two queries."""
     rows = await record.resources(*BESIDE, limit=1000)
-    return rows + await record.resources("Encounter", limit=10, tokens=[_OPEN])
+    tokens = [[*_OPEN, *warning_tokens()]]
+    return rows + await record.resources("Encounter", "Observation", limit=MOST, tokens=tokens)
 
 
 def kinds(rows: Iterable[Stored], *types: str) -> list[Stored]:

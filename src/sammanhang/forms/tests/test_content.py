@@ -40,6 +40,12 @@ def test_it_is_valid_and_nothing_in_it_is_unread(name: str) -> None:
 
 
 @pytest.mark.parametrize("name", known())
+def test_its_source_is_for_readers_and_notes_of_the_project_are_not_shown(name: str) -> None:
+    source = found(name).copyright.lower()
+    assert not any(w in source for w in ("verifierat", "underlag", "projekt", "licens"))
+
+
+@pytest.mark.parametrize("name", known())
 def test_every_word_of_it_is_there_in_english(name: str) -> None:
     form = found(name)
     lacking = []

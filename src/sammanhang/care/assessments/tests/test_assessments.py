@@ -4,8 +4,23 @@ from __future__ import annotations
 
 import html
 import re
+from decimal import Decimal
 
 import pytest
+
+from sammanhang.access.actor import Actor
+from sammanhang.access.writing import Changes, owner_of
+from sammanhang.care.assessments.commands import derived_from
+from sammanhang.fhir.r4 import (
+    CodeableConcept,
+    Coding,
+    Flag,
+    Observation,
+    Period,
+    Quantity,
+    Reference,
+)
+from sammanhang.forms import find, prefill
 
 SVEA = "/patients/svea-andersson"
 DOWNTON = f"{SVEA}/assessments/downton"
@@ -14,6 +29,12 @@ FULL = [
     ("form.tidigare-fall", f"{CODES}|fall-ja"), ("form.lakemedel", f"{CODES}|diuretika"),
     ("form.lakemedel", f"{CODES}|antihypertensiva"), ("form.sinnen", f"{CODES}|inga-nedsattningar"),
     ("form.orientering", f"{CODES}|orienterad"), ("form.gang", f"{CODES}|gang-osaker"),
+]  # fmt: skip
+
+LOW = [
+    ("form.tidigare-fall", f"{CODES}|fall-nej"), ("form.lakemedel", f"{CODES}|inga-lakemedel"),
+    ("form.sinnen", f"{CODES}|inga-nedsattningar"), ("form.orientering", f"{CODES}|orienterad"),
+    ("form.gang", f"{CODES}|gang-osaker"),
 ]  # fmt: skip
 
 
@@ -59,7 +80,9 @@ async def test_what_the_medication_list_says_is_filled_in_with_its_source(amira)
     said = " ".join(page.text.split())
     assert re.search(r'value="[^"]*\|diuretika"[^>]* checked', said)
     assert "Från journalen: " in said and "Furosemid" in said
-    assert "Ofullständig" in said and "4 frågor kvar" in said
+    assert re.search(r'value="[^"]*\|fall-ja"[^>]* checked', said) and "Upprepade fall" in said
+    assert re.search(r'value="[^"]*\|horsel"[^>]* checked', said) and "Hörselnedsättning" in said
+    assert "Ofullständig" in said and "2 frågor kvar" in said
     assert amira.queries <= 12
 
 
@@ -79,8 +102,7 @@ async def test_what_is_missing_is_said_with_a_way_to_it_and_nothing_typed_is_los
 
 
 async def test_signed_it_is_a_score_with_who_when_version_and_what_it_means(amira, services):
-    page = await amira.get(DOWNTON)
-    page = await send(amira, DOWNTON, page, [*FULL, ("do", "sign")])
+    page = await signed(amira)
     assert page.status_code == 200 and "/assessments/signed/" in page.url.path
     said = " ".join(page.text.split())
     assert "Risk för fall" in said and "fallpreventiv plan" in said
@@ -93,14 +115,9 @@ async def test_signed_it_is_a_score_with_who_when_version_and_what_it_means(amir
 
 
 async def test_the_stored_observation_carries_all_of_it(amira, services):
-    from sammanhang.access.actor import Actor
-
-    page = await amira.get(DOWNTON)
-    page = await send(amira, DOWNTON, page, [*FULL, ("do", "sign")])
+    page = await signed(amira)
     id = page.url.path.rpartition("/")[2]
-    record = await services.doors.open_record(
-        Actor("resident", "Patient/svea-andersson", "Svea Andersson", 3), "svea-andersson"
-    )
+    record = await hers(services)
     rows = await record.resources("Observation", "QuestionnaireResponse", limit=500)
     response = next(r.resource for r in rows if r.id == id)
     assert response.status == "completed" and response.questionnaire.endswith("/downton|1.0.0")
@@ -115,6 +132,119 @@ async def test_the_stored_observation_carries_all_of_it(amira, services):
         o.performer[0].reference.startswith("PractitionerRole/")
         and "Amira Haddad" in o.performer[0].display
     )
+
+
+async def test_what_goes_against_the_record_is_said_before_it_is_signed(amira):
+    page = await send(amira, DOWNTON, await amira.get(DOWNTON), [*LOW, ("do", "sign")])
+    said = " ".join(page.text.split())
+    assert page.status_code == 422 and page.url.path == DOWNTON and "Inte signerad än" in said
+    assert re.search(r"Journalen säger: Vätskedrivande \(diuretika\): Furosemid[^<]*;", said)
+    assert "Du har svarat: Inget av dessa" in said and "Upprepade fall" in said
+    # Other answers, other remarks: those have not been seen.
+    other = [*LOW[:1], *FULL[1:3], *LOW[2:]]
+    page = await send(amira, DOWNTON, page, [*other, ("do", "sign")])
+    assert page.status_code == 422 and "Furosemid 40 mg" not in page.text.partition("<form")[0]
+    right = [*FULL[:3], ("form.sinnen", f"{CODES}|horsel"), *FULL[4:]]
+    page = await send(amira, DOWNTON, await amira.get(DOWNTON), [*right, ("do", "sign")])
+    assert "/signed/" in page.url.path
+
+
+async def hers(services):
+    """Svea's record, as she sees it herself."""
+    svea = Actor("resident", "Patient/svea-andersson", "Svea Andersson", 3)
+    return await services.doors.open_record(svea, "svea-andersson")
+
+
+async def signed(browser, fields=FULL):
+    """A signed Downton, with its remarks seen; the page that came."""
+    page = await send(browser, DOWNTON, await browser.get(DOWNTON), [*fields, ("do", "sign")])
+    assert page.status_code == 422 and "Signera ändå" in page.text
+    page = await send(browser, DOWNTON, page, [*fields, ("do", "sign")])
+    assert "/signed/" in page.url.path
+    return page
+
+
+async def warnings(browser) -> str:
+    """The warnings of the chart's left column."""
+    text = (await browser.get(SVEA)).text
+    return " ".join(re.findall(r'<li class="warn.*?</li>', text, re.S))
+
+
+async def test_the_charts_warning_is_that_of_the_newest_assessment(amira):
+    await signed(amira)
+    assert "Risk för fall, 4 av 11" in await warnings(amira)
+    await signed(amira, LOW)
+    assert "Risk för fall" not in await warnings(amira)
+    await signed(amira, [*FULL[:-1], ("form.gang", f"{CODES}|gang-saker")])
+    said = await warnings(amira)
+    assert "Risk för fall, 3 av 11" in said and said.count("Risk för fall") == 1
+
+
+async def test_an_assessment_that_came_over_the_api_warns_and_an_older_flag_gives_way(
+    amira, services
+):
+    def coding(system, code):
+        return CodeableConcept(
+            coding=[Coding(system=f"http://sammanhang.se/fhir/CodeSystem/{system}", code=code)],
+            text=code,
+        )
+
+    first = await (await hers(services)).find("Observation", "svea-andersson-downton")
+    owner = owner_of(first.resource)
+    assert owner is not None
+    changes = Changes.by_system(services.doors, Actor("system", "Device/x", "x", 4), "svea-andersson", owner)  # fmt: skip
+    svea, at = Reference(reference="Patient/svea-andersson"), "2026-11-21T08:00:00+01:00"
+    changes.create(Observation(status="final", code=coding("assessment", "norton"), subject=svea, effectiveDateTime=at, valueQuantity=Quantity(value=Decimal(17))))  # fmt: skip
+    for code, start in (("trycksar", "2026-11-20"), ("smitta", "2026-11-20")):
+        changes.create(Flag(status="active", code=coding("flag", code), subject=svea, period=Period(start=start)))  # fmt: skip
+    await changes.commit("test")
+    said = await warnings(amira)
+    assert "Ökad risk för trycksår, 17 av 28" in said and "2026-11-21" in said
+    assert "smitta" in said and ">trycksar<" not in said
+
+
+async def voided(browser, address, reason="Fel patient"):
+    return await browser.post(address, {"reason": reason}, await browser.get(DOWNTON))
+
+
+async def test_a_voided_assessment_says_who_and_why_and_counts_nowhere(amira, services):
+    await signed(amira)
+    page = await signed(amira, [*FULL[:-1], ("form.gang", f"{CODES}|gang-saker")])
+    id = page.url.path.rpartition("/")[2]
+    assert "Risk för fall, 3 av 11" in await warnings(amira)
+    empty = await voided(amira, page.url.path, " ")
+    assert empty.status_code == 400 and "Skriv något först" in empty.text
+    page = await voided(amira, page.url.path)
+    said = " ".join(page.text.split())
+    assert page.status_code == 200 and "Makulerad: räknas inte" in said and "Fel patient" in said
+    assert (
+        "av Amira Haddad" in said and "Makulera bedömningen" not in said and "Osäkert" not in said
+    )
+    assert "Risk för fall, 4 av 11" in await warnings(amira)  # the one before counts again
+    listed = (await amira.get(f"{SVEA}/assessments")).text
+    assert '<s class="tab-num">3</s>' in listed and "makulerad" in listed
+    assert "Senast: 4" in (await amira.get(DOWNTON)).text
+    record = await hers(services)
+    response = await record.find("QuestionnaireResponse", id)
+    (score,) = await derived_from(record, id)
+    assert response.resource.status == score.resource.status == "entered-in-error"
+    form = await find(services.database, "vardbegaran-hemsjukvard")
+    known = {o["id"] for o in (await prefill(form, record)).contexts["observations"]}
+    assert "svea-andersson-downton" in known and score.id not in known
+    again = await voided(amira, page.url.path)
+    assert again.status_code == 409 and "redan makulerad" in again.text
+    assert (await record.find("QuestionnaireResponse", id)).version == response.version
+
+
+async def test_only_the_unit_that_signed_may_void(as_):
+    karin = await as_("Karin Ek")
+    page = await signed(karin)
+    assert "Makulera bedömningen" in page.text
+    amira = await as_("Amira Haddad", "Centrum")
+    seen = await amira.get(page.url.path)
+    assert seen.status_code == 200 and "Makulera" not in seen.text
+    assert (await voided(amira, page.url.path)).status_code == 403
+    assert "Makulerad" not in (await amira.get(page.url.path)).text
 
 
 async def test_a_draft_is_saved_as_one_types_and_says_what_the_server_makes_of_it(amira):
@@ -147,9 +277,7 @@ async def test_a_draft_that_was_signed_meanwhile_is_not_begun_again(amira):
     page = await amira.get(DOWNTON)
     first = await send(amira, f"{SVEA}/forms/draft", page, FULL)
     csrf = ("csrf", dict(hidden(page))["csrf"])
-    shown = await amira.get(DOWNTON)
-    signed = await send(amira, DOWNTON, shown, [*FULL, ("do", "sign")])
-    assert "/signed/" in signed.url.path
+    await signed(amira)
     late = await send(amira, f"{SVEA}/forms/draft", first, [*FULL, csrf])
     assert late.status_code == 409 and "signerats eller kastats" in late.text
     assert (

@@ -37,7 +37,7 @@ async def test_home_care_nurse_sees_who_svea_is(as_):
         "Lars Andersson",
     ):
         assert words in page.text, words
-    assert page.text.index("Livshotande") < page.text.index("Fallrisk")
+    assert page.text.index("Livshotande") < page.text.index("Risk för fall, 4 av 11")
 
 
 @pytest.mark.parametrize("end", PAGES)

@@ -11,6 +11,7 @@ import pytest
 from sammanhang import forms
 from sammanhang.care.requests.request import new_request
 from sammanhang.care.requests.support import Evidence, remarks, suggestions
+from sammanhang.fhir.fhirpath import evaluate
 from sammanhang.fhir.r4 import Reference
 from sammanhang.forms import answers
 from sammanhang.forms.library import known, of_content
@@ -111,6 +112,11 @@ def test_every_rule_has_a_case_where_it_says_and_one_where_it_does_not() -> None
     assert tried == {(id, says) for id in RULES for says in (True, False)}
 
 
+def test_the_evidence_is_something_a_reader_can_look_up() -> None:
+    for rule in content("requests/support")["suggest"]:
+        assert "underlag" not in rule["evidence"].lower()
+
+
 def test_a_rule_that_cannot_be_evaluated_stands_in_nobodys_way(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
@@ -168,6 +174,34 @@ async def test_the_record_fills_in_what_it_knows_with_source_and_date(
             expected
         )
         assert unsaid <= {"tolk", "hushall", "vikt"}, unsaid
+
+
+@pytest.mark.parametrize("name", FORMS)
+def test_medicines_tell_their_dose_and_allergies_what_they_do(name: str) -> None:
+    form = of_content(name)
+    assert form is not None
+    if "lakemedel" not in form.index:
+        return
+    dosed = {"dosageInstruction": [{"text": "1 tablett kl 8"}, {"text": "2 kl 20"}]}
+    penicillin = {"code": {"text": "Penicillin"}, "criticality": "high"}
+    reaction = {"reaction": [{"manifestation": [{"text": "Anafylaxi"}]}]}
+    given = {
+        "medications": [
+            {"resourceType": "MedicationRequest", "status": "active", "medicationCodeableConcept": {"coding": [{"display": "Furosemid"}]}, **dosed},
+            {"resourceType": "MedicationStatement", "status": "on-hold", "medicationCodeableConcept": {"text": "Waran"}, "dosage": [{"text": "enligt lista"}]},
+            {"resourceType": "MedicationRequest", "status": "active", "medicationReference": {"display": "Alvedon"}},
+        ],
+        "allergies": [
+            {"resourceType": "AllergyIntolerance", **penicillin, **reaction},
+            {"resourceType": "AllergyIntolerance", "code": {"coding": [{"display": "Jordnöt"}]}, "criticality": "low"},
+        ],
+    }  # fmt: skip
+    asked = [form.index[i].expressions["initial"].text for i in ("lakemedel", "overkanslighet")]
+    medicines, allergies = [evaluate(e, {"resourceType": "Patient"}, given) for e in asked]
+    assert medicines == [
+        "Furosemid: 1 tablett kl 8, 2 kl 20; Waran: enligt lista (tillfälligt uppehåll); Alvedon"
+    ]
+    assert allergies == ["Penicillin (anafylaxi, livshotande), Jordnöt"]
 
 
 def _all(fields: tuple[FieldView, ...]) -> list[FieldView]:
