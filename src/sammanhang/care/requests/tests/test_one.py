@@ -77,6 +77,27 @@ async def test_the_whole_way_over_the_pages(as_, karin):
     assert address in listed.text and "Avslutad" in listed.text
 
 
+async def test_work_to_read_says_in_the_list_what_came_of_the_request(as_, karin):
+    for verb, said in (("reject", "Avslagen: läs skälet"), ("answer", "Besvarad: läs svaret")):
+        karin = await as_("Karin Ek")
+        address = await sent(karin)
+        amira = await as_("Amira Haddad", CENTRUM)
+        if verb == "answer":
+            page = await does(amira, address, "accept")
+            assert "Jonas Falk" in page.text and "Karl Östlund" not in page.text
+        await does(amira, address, verb, text="Hon har redan hjälp")
+        karin = await as_("Karin Ek")
+        assert said in words(await karin.get("/work"))
+
+
+async def test_who_had_received_it_reads_in_the_list_that_it_was_taken_back(as_, karin):
+    address = await sent(karin)
+    await does(await as_("Amira Haddad", CENTRUM), address, "receive")
+    await does(await as_("Karin Ek"), address, "withdraw", text="Fel patient")
+    amira = await as_("Amira Haddad", CENTRUM)
+    assert "Återkallad: läs skälet" in words(await amira.get("/work"))
+
+
 @pytest.mark.parametrize("verb", sorted(v for v in TRANSITIONS if v != "send"))
 async def test_a_unit_that_is_neither_side_reads_and_does_nothing(as_, karin, services, verb):
     address = await sent(karin)
