@@ -9,6 +9,7 @@ import pytest
 
 from sammanhang.care.requests.states import TRANSITIONS
 from sammanhang.kernel import clock
+from sammanhang.work.escalation import escalate_due
 from sammanhang.work.testing import somebody
 
 from .filling import SVEA, changed, does, fields_of, post, sent, words
@@ -88,6 +89,23 @@ async def test_work_to_read_says_in_the_list_what_came_of_the_request(as_, karin
         await does(amira, address, verb, text="Hon har redan hjälp")
         karin = await as_("Karin Ek")
         assert said in words(await karin.get("/work"))
+
+
+async def test_both_sides_read_each_step_up_also_those_before_a_new_deadline(as_, karin, services):
+    address = await sent(karin)
+    steps = (
+        "påminde: Samordnare",
+        "tog det ett steg upp: Kollegor på enheten",
+        "tog det ett steg upp: Enhetens ansvariga",
+    )
+    await escalate_due(services.doors, clock.now() + timedelta(days=1))
+    await escalate_due(services.doors, clock.now() + timedelta(days=7))
+    amira = await as_("Amira Haddad", CENTRUM)
+    await does(amira, address, "accept")
+    for name in ("Amira Haddad", "Karin Ek"):
+        reader = await as_(name, CENTRUM if name[0] == "A" else "")
+        said = words(await reader.get(address))
+        assert [s in said for s in steps] == [True] * 3 and reader.queries <= 12
 
 
 async def test_who_had_received_it_reads_in_the_list_that_it_was_taken_back(as_, karin):
