@@ -266,6 +266,7 @@ async def test_the_list_is_by_priority_and_searched_without_an_address(as_, kari
     page = await karin.get("/requests?box=outgoing&view=them")
     assert page.text.index(two) < page.text.index(one)
     assert re.search(r'<tbody class="level stat">', page.text) and 'data-tab="5"' in page.text
+    assert "data-print" in page.text
     fields = [(n, v) for n, v in fields_of(page, "/requests") if n != "q"]
     page = await post(karin, "/requests", [*fields, ("q", "snart ångström")], part=True)
     assert one in page.text and two not in page.text and "<html" not in page.text
