@@ -166,7 +166,7 @@ def test_a_request_that_is_rejected_is_read_by_who_sent_it_and_by_svea(stage, be
     expect(karin.page.locator("main")).to_contain_text("Distriktssköterskan på vårdcentralen")
     karin.page.goto("/work")  # and it is hers to read, so that it is not lost
     row = karin.page.locator(f'{ON_LIST}:has(a[href="{address}"])')
-    expect(row).to_contain_text("Läs och ta ställning")
+    expect(row).to_contain_text("Avslagen: läs skälet")
     row.locator("[data-done]").click()
     expect(karin.page.locator(f'[data-task]:not(.closed) a[href="{address}"]')).to_have_count(0)
     svea = stage.enter("Svea Andersson", resident=True)

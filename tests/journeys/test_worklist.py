@@ -229,6 +229,10 @@ def test_no_violation_and_nothing_wider_than_the_screen(
         wide = page.evaluate("document.documentElement.scrollWidth")
         if wide > width:
             faults.append(f"{address}: {wide} wide")
+        for button in page.locator(".tasks .next > *").all():
+            box = button.bounding_box()
+            if box["x"] < 0 or box["x"] + box["width"] > width:
+                faults.append(f"{address}: {button.inner_text()} at {box}")
     page.goto("/settings/language/sv")
     window.close()
     head = signed_in("Goran Petrović", "Centrum", viewport={"width": width, "height": 844})

@@ -14,6 +14,7 @@ from sammanhang.kernel.settings import BadSetting, Settings
 from sammanhang.operate.companion import Companion
 from sammanhang.operate.database import EmbeddedDatabase, running_dsn
 from sammanhang.operate.errors import DatabaseUnreachable
+from sammanhang.operate.in_use import telling
 from sammanhang.operate.progress import Progress
 from sammanhang.operate.server import Server, reserve_port
 from sammanhang.operate.stopping import Stopped, stop_on_signals
@@ -89,6 +90,7 @@ def run(settings: Settings) -> None:
                 dsn = database.dsn()
             prepare(settings, dsn)
             os.environ |= settings.as_environment() | {"SAMMANHANG_DATABASE_URL": dsn}
+            stack.enter_context(telling(settings))
             jobs = Companion("the jobs", "sammanhang.operate.jobs")
             server = Server(settings, listening, database, beside=[jobs])
             server.run(lambda: welcome(settings, dsn), say)

@@ -7,7 +7,21 @@ from collections import Counter
 
 import click
 
+from sammanhang.kernel.settings import Settings
+
 from .command import EXIT_CODES, FAULT, OK, database_of, settings_in_force
+from .in_use import as_the_server, place_of, said
+
+
+def _settings() -> Settings:
+    """The settings in force, by the rules of the running server."""
+    return as_the_server(
+        settings_in_force(), lambda sentence: click.echo(f"Warning: {sentence}", err=True)
+    )
+
+
+def _tell(settings: Settings, dsn: str) -> None:
+    click.echo(f"By {said(settings.content_folder)}; database {place_of(dsn)}.", err=True)
 
 
 @click.command("jobs", epilog=EXIT_CODES)
@@ -22,8 +36,9 @@ def jobs() -> None:
     """
     from sammanhang.operate.jobs import serve
 
-    settings = settings_in_force()
+    settings = _settings()
     with database_of(settings) as dsn:
+        _tell(settings, dsn)
         click.echo("The jobs run. Ctrl-C stops them.")
         asyncio.run(serve(settings, dsn))
 
@@ -37,6 +52,9 @@ def work() -> None:
 def work_adrift() -> int:
     """List work that nobody can be counted on for. Exit code 1 when there is any; meant to be empty.
 
+    It judges by the content folder of the server that runs in the data folder, unless
+    SAMMANHANG_CONTENT_FOLDER names another here. What it judged by is told on stderr.
+
     \b
     Example:
       sammanhang work adrift
@@ -44,7 +62,7 @@ def work_adrift() -> int:
     from sammanhang.access.services import Services
     from sammanhang.work.adrift import WHY, adrift
 
-    settings = settings_in_force()
+    settings = _settings()
 
     async def look(dsn: str) -> int:
         services = Services.make(settings, dsn)
@@ -62,6 +80,7 @@ def work_adrift() -> int:
         return FAULT if found else OK
 
     with database_of(settings) as dsn:
+        _tell(settings, dsn)
         return asyncio.run(look(dsn))
 
 
@@ -78,7 +97,7 @@ def move_unit(closed: str, into: str) -> int:
     from sammanhang.access.services import Services
     from sammanhang.work.moving import move_unit as moving
 
-    settings = settings_in_force()
+    settings = _settings()
 
     async def go(dsn: str) -> int:
         services = Services.make(settings, dsn)
@@ -89,6 +108,7 @@ def move_unit(closed: str, into: str) -> int:
             await services.close()
 
     with database_of(settings) as dsn:
+        _tell(settings, dsn)
         moved = asyncio.run(go(dsn))
     click.echo(f"{moved} tasks were moved from {closed} to {into}.")
     return OK

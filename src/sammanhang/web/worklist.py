@@ -46,7 +46,7 @@ class Row:
     patient   id of the patient; empty
     kind      what kind of work, as a key; `what` in words, `more` what is said besides
     whom      who asked for it
-    priority  the word, `sign` before it, `danger` for what is about life
+    priority  the word, empty when the deadline says more; `sign` before it, `danger` for what is about life
     left      the deadline
     owner     who has it; empty when nobody has. `mine` when that is the reader
     step      the last step up that has been taken, in a word; empty. `high` when heads have it
@@ -128,6 +128,7 @@ def row_of(line: Line, person: Person | None, me: str, now: datetime) -> Row:
     mine = bool(me) and line.taken_by == me
     place = place_of(line.kind, line.focus, patient) if patient else ""
     step = last_step(task)
+    plain = line.priority == "routine" and line.deadline is not None  # the deadline says more
     return Row(
         id=line.id,
         person=person,
@@ -136,8 +137,8 @@ def row_of(line: Line, person: Person | None, me: str, now: datetime) -> Row:
         kind=line.kind,
         what=what_of(task),
         more="" if person is not None and person.protected else task.description or "",
-        whom=whom_of(task),
-        priority=worded(words["priorities"], line.priority),
+        whom=whom_of(task, person),
+        priority="" if plain else worded(words["priorities"], line.priority),
         sign=SIGNS.get(line.priority, ""),
         danger=line.priority == "stat",
         left=left_of(line.deadline, now),
@@ -169,25 +170,37 @@ def worded(table: Any, key: str) -> str:
 
 
 def what_of(task: Any) -> str:
-    """What kind of work it is, in words: that of the step it has come to, where the content knows its steps."""
+    """What kind of work it is, in words: that of the step it has come to, or of why it is there, where the content
+    knows those."""
     kind = tasks.kind_of(task)
     kinds = content("routing/deadlines")["kinds"]
-    status = task.businessStatus
-    step = next((c.code for c in status.coding or ()), "") if status is not None else ""
-    kind = kinds.get(kind, {}).get("then", {}).get(step, kind)
+    rule = kinds.get(kind, {})
+    if (why := _code(task.reasonCode)) in rule.get("why", {}):
+        return worded(rule["why"], why)
+    kind = rule.get("then", {}).get(_code(task.businessStatus), kind)
     if kind in kinds and kind != "otherwise":
         return worded(kinds, kind)
     said = task.code.text if task.code is not None else None
     return said if said and not kind else worded(kinds, "otherwise")
 
 
-def whom_of(task: Any) -> str:
-    """Who asked for it. A patient is not named here: the row says who they are, masked where that is due."""
+def _code(concept: Any) -> str:
+    return next((c.code or "" for c in concept.coding or ()), "") if concept is not None else ""
+
+
+def whom_of(task: Any, person: Person | None) -> str:
+    """Who asked for it. Residents as the row may name them: the patient masked where that is due, others by what
+    they are."""
     asked = task.requester
     if asked is None:
         return ""
-    if (asked.reference or "").startswith(("Patient/", "RelatedPerson/")):
-        return _("Patienten eller en närstående")
+    kind, _slash, id = (asked.reference or "").partition("/")
+    if kind == "RelatedPerson":
+        return _("närstående")
+    if kind == "Patient":
+        if person is None:
+            return _("invånare")
+        return person.name if person.id == id else _("vårdnadshavare")
     return asked.display or ""
 
 

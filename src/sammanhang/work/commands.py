@@ -12,8 +12,8 @@ from datetime import datetime, timedelta
 from typing import Any
 
 from sammanhang.access.actor import Actor
-from sammanhang.access.door import Doors, Stored
-from sammanhang.access.staff import held_with, resources, shown_name
+from sammanhang.access.door import Doors, Stored, decide_without_patient
+from sammanhang.access.staff import Held, held_with, resources, shown_name
 from sammanhang.access.without_patient import Opened, open_without_patient
 from sammanhang.access.writing import Changes
 from sammanhang.access.writing import sent_to as sent_to_of
@@ -253,10 +253,10 @@ async def reopen(doors: Doors, actor: Actor, id: str, *, request: str | None = N
 
 
 async def colleagues(doors: Doors, unit: str) -> list[Colleague]:
-    """Who works at a unit now, by name."""
+    """Who works with records at a unit now, by name."""
     token = self_hash("Organization", unit) ^ _AT_UNIT
     held = await held_with(doors.database, [token], MOST_COLLEAGUES)
-    held = [h for h in held if h.assignment.unit == unit]
+    held = [h for h in held if h.assignment.unit == unit and _works_in_records(h)]
     people = await resources(doors.database, "Practitioner", {h.practitioner for h in held})
     found = [
         Colleague(
@@ -267,6 +267,12 @@ async def colleagues(doors: Doors, unit: str) -> list[Colleague]:
         if h.practitioner in people and people[h.practitioner].active is not False
     ]  # fmt: skip
     return sorted(found, key=lambda c: (c.name, c.role))
+
+
+def _works_in_records(h: Held) -> bool:
+    """Whether the rules let the role work with any patient; a log reviewer's do not (R2)."""
+    who = Actor("staff", f"Practitioner/{h.practitioner}", "", 3, h.assignment)
+    return decide_without_patient(who) is None
 
 
 async def colleague(doors: Doors, unit: str, assignment: str) -> Reference:

@@ -129,6 +129,7 @@ def step_up(task: Any, now: datetime) -> int:
     names = content("routing/deadlines")["steps"]
     said = ", ".join(names.get(s.step, {"sv": s.step})["sv"] for s in due)
     tasks.set_level(task, level + len(due))
+    tasks.add_ups(task, due, now)
     verb = "remind" if due[-1].step == "reminder" else "escalate"
     tasks.set_act(task, verb, BY_THE_SYSTEM, now, said)
     return len(due)

@@ -204,9 +204,12 @@ async def undelivered(
     return [Standing(*row) for row in await _rows(database, "undelivered", values)]
 
 
-async def silent(database: Database, *, now: datetime | None = None) -> list[Silent]:
-    """The receivers something waits too long for; one query."""
-    rows = await _rows(database, "undelivered_by_receiver", {"before": _before(now)})
+async def silent(
+    database: Database, *, sender: str | None = None, now: datetime | None = None
+) -> list[Silent]:
+    """The receivers something waits too long for, of one unit or of all; one query."""
+    values = {"before": _before(now), "sender": sender}
+    rows = await _rows(database, "undelivered_by_receiver", values)
     return [Silent(*row) for row in rows]
 
 

@@ -68,10 +68,11 @@ SELECT d.about, d.patient, d.sender, r.name, r.provider, d.address, d.number, d.
  WHERE d.state <> 'delivered' AND d.at <= %(before)s AND (%(sender)s::text IS NULL OR d.sender = %(sender)s)
  ORDER BY d.at, d.address, d.number LIMIT %(limit)s;
 
--- undelivered_by_receiver: how much waits too long for each receiver, and since when
+-- undelivered_by_receiver: how much waits too long for each receiver, and since when; of one unit, or of all
 SELECT d.address, r.name, r.provider, count(*), min(d.at), r.first_failed, r.error, r.next_try, r.open
   FROM work.delivery d JOIN work.receiver r USING (address)
- WHERE d.state <> 'delivered' AND d.at <= %(before)s GROUP BY d.address, r.address ORDER BY min(d.at);
+ WHERE d.state <> 'delivered' AND d.at <= %(before)s AND (%(sender)s::text IS NULL OR d.sender = %(sender)s)
+ GROUP BY d.address, r.address ORDER BY min(d.at);
 
 -- about: what became of all that was sent about some resources, in order
 SELECT d.about, d.patient, d.sender, r.name, r.provider, d.address, d.number, d.at, d.state, d.tries,

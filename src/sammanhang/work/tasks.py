@@ -9,6 +9,7 @@ written over the API by another system is work like any other.
 | extension `task-taken-by` | the person who took it |
 | `restriction.period.end` | the deadline |
 | extensions `task-way-up` | the steps up, in order: which, to which function, when |
+| extensions `task-went-up` | the steps up that were taken: which, to which function, when, at which unit |
 | extension `task-level` | how many of them have been taken |
 | extension `task-act` | the last thing done with it: verb, by whom, when, why |
 """
@@ -38,6 +39,7 @@ from .deadlines import Deadline, Step
 
 _OWN = "http://sammanhang.se/fhir/StructureDefinition/"
 TAKEN_BY, WAY_UP, LEVEL, ACT = (_OWN + n for n in ("task-taken-by", "task-way-up", "task-level", "task-act"))  # fmt: skip
+WENT_UP = _OWN + "task-went-up"
 KIND = "http://sammanhang.se/fhir/CodeSystem/task-kind"
 FUNCTION = "http://sammanhang.se/fhir/CodeSystem/function"
 OPEN = frozenset({"requested", "received", "accepted", "ready", "in-progress", "on-hold"})
@@ -52,6 +54,16 @@ class Act:
     by_text: str
     at: str
     reason: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Up:
+    """A step up that was taken: which, to which function, when, and the HSA-id of the unit."""
+
+    step: str
+    function: str
+    at: str
+    unit: str
 
 
 def instant(at: datetime, *, precise: bool = False) -> str:
@@ -167,6 +179,36 @@ def steps_of(task: Any) -> tuple[Step, ...]:
             function = parts["function"].valueCode if "function" in parts else ""
             found.append(Step(step, function or "", bounds(at)[0]))
     return tuple(found)
+
+
+def ups_of(task: Any) -> tuple[Up, ...]:
+    """The steps up that were taken, in order, those before a new deadline too."""
+    found = []
+    for e in task.extension or ():
+        if e.url == WENT_UP:
+            parts = {x.url: x for x in e.extension or ()}
+            code = {k: parts[k].valueCode or "" if k in parts else "" for k in ("step", "function")}
+            at = parts["at"].valueDateTime if "at" in parts else None
+            unit = parts["unit"].valueString if "unit" in parts else None
+            found.append(Up(code["step"], code["function"], at or "", unit or ""))
+    return tuple(found)
+
+
+def add_ups(task: Any, steps: Iterable[Step], at: datetime) -> None:
+    """Notes steps up that are taken; they stay when the deadline is renewed."""
+    made = [
+        Extension(
+            url=WENT_UP,
+            extension=[
+                Extension(url="step", valueCode=s.step),
+                *([Extension(url="function", valueCode=f)] if (f := s.function or function_of(task)) else []),
+                Extension(url="at", valueDateTime=instant(at)),
+                Extension(url="unit", valueString=owner_of(task)),
+            ],
+        )
+        for s in steps
+    ]  # fmt: skip
+    task.extension = [*(task.extension or ()), *made]
 
 
 def deadline_of(task: Any) -> datetime | None:

@@ -119,6 +119,8 @@ class Doing:
             based_on=[self.reference] if based_on else (),
             business=fhir.business(fhir.state_of(self.request)) if kind in MAIN else None,
         )  # fmt: skip
+        if kind == "read":
+            task.reasonCode = fhir.business(self.transition.after)
         tasks.set_taken_by(task, to)
         tasks.set_act(task, "create", myself(self.record.actor), self.now)
         return self.changes.create(task, owner=(at.provider, at.id), sent_to=self.both)

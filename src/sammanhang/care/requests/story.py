@@ -5,8 +5,11 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from sammanhang.access.door import Record
+from sammanhang.kernel.content import content
 from sammanhang.kernel.i18n import _
 from sammanhang.web import show
+from sammanhang.web.worklist import worded
+from sammanhang.work.tasks import Up, ups_of
 from sammanhang.work.units import Units
 
 from . import request as fhir
@@ -28,7 +31,7 @@ class Happened:
 
 
 def story_of(found: Around, record: Record, units: Units) -> tuple[Happened, ...]:
-    """Acts and messages together, oldest first. A question and its reply stand as what was said."""
+    """Acts, messages and steps up together, oldest first. A question and its reply stand as what was said."""
     own = record.actor.assignment.unit if record.actor.assignment is not None else ""
     lines = []
     for stored in found.acts:
@@ -77,4 +80,14 @@ def story_of(found: Around, record: Record, units: Units) -> tuple[Happened, ...
                 m.sent or "", who, units.name(from_unit), "", said, True, to != own and bool(own)
             )
         )
+    lines += [_went_up(u, units) for t in found.tasks for u in ups_of(t.resource)]
     return tuple(sorted(lines, key=lambda h: h.at))
+
+
+def _went_up(up: Up, units: Units) -> Happened:
+    """A reminder goes to whose work it is, a step further up to those the step is for."""
+    functions, steps = content("routing/functions")["functions"], content("routing/deadlines")["steps"]  # fmt: skip
+    reminder = up.step == "reminder"
+    whom = worded(functions, up.function) if reminder else worded(steps, up.step)
+    did = _("påminde: %(whom)s") if reminder else _("tog det ett steg upp: %(whom)s")
+    return Happened(up.at, "Sammanhang", units.name(up.unit), did % {"whom": whom}, "", False, False)  # fmt: skip

@@ -6,6 +6,7 @@ monitor asks for the numbers as JSON.
 
 from __future__ import annotations
 
+import re
 from collections import Counter
 from dataclasses import dataclass
 from typing import Any
@@ -26,7 +27,7 @@ from sammanhang.web.routing import Visit, page
 from sammanhang.web.worklist import Left, left_of, worded
 from sammanhang.work.adrift import WHY, Adrift, adrift
 from sammanhang.work.commands import head_functions, in_functions
-from sammanhang.work.outbox import undelivered
+from sammanhang.work.outbox import Silent, silent
 from sammanhang.work.queries import unrouted
 from sammanhang.work.units import Units, units_of
 
@@ -40,6 +41,15 @@ DO = {
     "not-escalated": N_("Se efter att jobben går: sammanhang jobs."),
     "waiting": N_("Enheten frågar igen, eller tar uppgiften vidare utan svar."),
 }  # fmt: skip
+
+
+WRONG = (
+    (re.compile("HTTP [0-9]{3}"), N_("Systemet svarar med fel: %(code)s.")),
+    (re.compile("cannot be reached"), N_("Systemet går inte att nå.")),
+    (re.compile("no answer"), N_("Systemet svarar inte i tid.")),
+    (re.compile("its certificate"), N_("Systemets certifikat går inte att lita på.")),
+    (re.compile(""), N_("Förbindelsen bröts.")),
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,6 +75,19 @@ class Why:
 
 
 @dataclass(frozen=True, slots=True)
+class System:
+    """A system that has not received what it should: its provider with a phone number, how much waits since when,
+    and what is wrong."""
+
+    name: str
+    provider: str
+    phone: str
+    count: int
+    since: str
+    wrong: str
+
+
+@dataclass(frozen=True, slots=True)
 class AdriftPage:
     """What is adrift.
 
@@ -72,23 +95,30 @@ class AdriftPage:
     reasons     why, the commonest first
     count       how many there are, `more` whether there are more than were read
     unrouted    requests that no rule could route and that wait to be distributed
-    undelivered messages to other systems that have not arrived
+    systems     those that messages have not reached
     at          when this was so
     """
 
-    title: str
     whole: bool
     unit: str
     reasons: tuple[Why, ...]
     count: int
     more: bool
     unrouted: int
-    undelivered: int
+    systems: tuple[System, ...]
     at: str
 
     @property
     def calm(self) -> bool:
-        return not (self.count or self.unrouted or self.undelivered)
+        return not (self.count or self.unrouted or self.systems)
+
+    @property
+    def title(self) -> str:
+        return _("Inget på drift") if self.calm else _("På drift")
+
+    @property
+    def undelivered(self) -> int:
+        return sum(s.count for s in self.systems)
 
 
 @page("/operations/adrift", access="staff")
@@ -103,7 +133,6 @@ async def adrift_page(visit: Visit) -> Response:
     for one in found:
         by_why.setdefault(one.why, []).append(one)
     shown = AdriftPage(
-        title=_("Inget på drift"),
         whole=not unit,
         unit=units.name(unit) if unit else "",
         reasons=tuple(
@@ -113,7 +142,7 @@ async def adrift_page(visit: Visit) -> Response:
         count=len(found),
         more=more,
         unrouted=await unrouted(database, unit),
-        undelivered=len(await undelivered(database, sender=unit or None, limit=MOST)),
+        systems=tuple(_system(s, units) for s in await silent(database, sender=unit or None)),
         at=show.when(now),
     )  # fmt: skip
     return render(visit, "worklist/adrift.html", shown)
@@ -138,7 +167,7 @@ async def adrift_numbers(visit: Visit) -> Response:
         "at": clock.now().isoformat(timespec="seconds"),
         "adrift": len(found), "more": more, "why": {why: by_why.get(why, 0) for why in WHY},
         "unrouted": await unrouted(visit.services.database, unit),
-        "undelivered": len(await undelivered(visit.services.database, sender=unit or None, limit=MOST)),
+        "undelivered": sum(s.waiting for s in await silent(visit.services.database, sender=unit or None)),
     }  # fmt: skip
     return JSONResponse(numbers)
 
@@ -187,3 +216,25 @@ def _one(a: Adrift, units: Units, now: Any, links: bool) -> One:
         what=worded(kinds, a.kind if a.kind in kinds else "otherwise"),
         left=left_of(a.deadline, now),
     )
+
+
+def _system(s: Silent, units: Units) -> System:
+    provider = units.get(s.provider or "")
+    return System(
+        name=s.receiver,
+        provider=provider.name if provider is not None else "",
+        phone=provider.phone if provider is not None else "",
+        count=s.waiting,
+        since=show.when(s.oldest),
+        wrong=_wrong(s),
+    )
+
+
+def _wrong(s: Silent) -> str:
+    """What is wrong, in words of our own: what the other system wrote may tell of a patient."""
+    if not s.open:
+        return _("Inget skickas längre dit. Det som väntar kommer inte fram.")
+    if s.error is None:
+        return _("Inget är skickat än.")
+    found, said = next((m, said) for kind, said in WRONG if (m := kind.match(s.error)))
+    return _(said) % {"code": found.group()}

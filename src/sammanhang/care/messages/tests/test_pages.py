@@ -52,7 +52,7 @@ async def test_the_whole_way_over_the_pages(as_):
 
     karin = await as_("Karin Ek")
     work = await karin.get("/work?list=mine")
-    assert "Måndagens besök" in work.text
+    assert "Måndagens besök" in work.text and "från Svea Andersson" in work.text
     page = await karin.get(address)
     assert karin.queries <= 12 and "Läst " in page.text and "Jag tar med den" in page.text
     assert "Att svara på senast" in page.text

@@ -9,6 +9,7 @@ import pytest
 
 from sammanhang.care.requests.states import TRANSITIONS
 from sammanhang.kernel import clock
+from sammanhang.work.escalation import escalate_due
 from sammanhang.work.testing import somebody
 
 from .filling import SVEA, changed, does, fields_of, post, sent, words, written
@@ -73,6 +74,44 @@ async def test_the_whole_way_over_the_pages(as_, karin):
     assert "Svar på vårdbegäran, hemsjukvård" in documents.text
     listed = await karin.get("/requests?box=outgoing&view=ended")
     assert address in listed.text and "Avslutad" in listed.text
+
+
+async def test_work_to_read_says_in_the_list_what_came_of_the_request(as_, karin):
+    for verb, said in (("reject", "Avslagen: läs skälet"), ("answer", "Besvarad: läs svaret")):
+        karin = await as_("Karin Ek")
+        address = await sent(karin)
+        amira = await as_("Amira Haddad", CENTRUM)
+        if verb == "answer":
+            page = await does(amira, address, "accept")
+            assert "Jonas Falk" in page.text and "Karl Östlund" not in page.text
+        await does(amira, address, verb, text="Hon har redan hjälp")
+        karin = await as_("Karin Ek")
+        assert said in words(await karin.get("/work"))
+
+
+async def test_both_sides_read_each_step_up_also_those_before_a_new_deadline(as_, karin, services):
+    address = await sent(karin)
+    steps = (
+        "påminde: Samordnare",
+        "tog det ett steg upp: Kollegor på enheten",
+        "tog det ett steg upp: Enhetens ansvariga",
+    )
+    await escalate_due(services.doors, clock.now() + timedelta(days=1))
+    await escalate_due(services.doors, clock.now() + timedelta(days=7))
+    amira = await as_("Amira Haddad", CENTRUM)
+    await does(amira, address, "accept")
+    for name in ("Amira Haddad", "Karin Ek"):
+        reader = await as_(name, CENTRUM if name[0] == "A" else "")
+        said = words(await reader.get(address))
+        assert [s in said for s in steps] == [True] * 3 and reader.queries <= 12
+
+
+async def test_who_had_received_it_reads_in_the_list_that_it_was_taken_back(as_, karin):
+    address = await sent(karin)
+    await does(await as_("Amira Haddad", CENTRUM), address, "receive")
+    await does(await as_("Karin Ek"), address, "withdraw", text="Fel patient")
+    amira = await as_("Amira Haddad", CENTRUM)
+    assert "Återkallad: läs skälet" in words(await amira.get("/work"))
 
 
 @pytest.mark.parametrize("verb", sorted(v for v in TRANSITIONS if v != "send"))
@@ -224,6 +263,7 @@ async def test_the_list_is_by_priority_and_searched_without_an_address(as_, kari
     page = await karin.get("/requests?box=outgoing&view=them")
     assert page.text.index(two) < page.text.index(one)
     assert re.search(r'<tbody class="level stat">', page.text) and 'data-tab="5"' in page.text
+    assert "data-print" in page.text
     fields = [(n, v) for n, v in fields_of(page, "/requests") if n != "q"]
     page = await post(karin, "/requests", [*fields, ("q", "snart ångström")], part=True)
     assert one in page.text and two not in page.text and "<html" not in page.text

@@ -15,7 +15,9 @@ from sammanhang.work import commands, moving
 from sammanhang.work.adrift import WHY
 from sammanhang.work.errors import NoSuchColleague
 from sammanhang.work.escalation import escalate_due
+from sammanhang.work.outbox import Delivery, Receiver, add, register, shut, silent
 from sammanhang.work.testing import make_task, somebody
+from sammanhang.work.units import units_of
 
 
 async def test_in_a_healthy_region_the_page_is_empty_and_calm(as_, services):
@@ -45,6 +47,34 @@ async def test_an_administrator_sees_all_units_and_nothing_about_patients(as_, s
         numbers["why"]["no-owner"] >= 1 and numbers["why"]["top"] >= 1 and numbers["unrouted"] == 1
     )
     assert numbers["undelivered"] == 0
+
+
+async def test_what_other_systems_have_not_received_is_shown_with_whom_to_call_and_no_words_of_theirs(
+    as_, services
+):
+    units = await units_of(services.database)
+    provider = units.by_id[CENTRUM].provider
+    at = clock.now() - timedelta(minutes=10)
+    lab = Receiver("lab", "ready", "Labbets system", provider, "http://127.0.0.1:9", [], 5, 1, False, None)  # fmt: skip
+    async with services.database.writing() as connection:
+        await register(connection, lab)
+        await add(connection, [Delivery("lab", at, f"Task/{n}", CENTRUM) for n in range(2)])
+        await connection.execute(
+            "UPDATE work.receiver SET error = 'HTTP 500: Svea saknas' WHERE address = 'lab'"
+        )
+    for reader in (david := await as_("David Wallin"), await as_("Goran Petrović")):
+        page = await reader.get("/operations/adrift")
+        said = text(page)
+        assert "<h1>På drift</h1>" in page.text
+        assert "Labbets system" in said and "HTTP 500" in said and "Svea" not in said
+        assert units.name(provider) in said
+    assert (await david.get("/operations/adrift.json")).json()["undelivered"] == 2
+    assert (await silent(services.database, sender=BRAMHULT)) == []
+    async with services.database.writing() as connection:
+        await shut(connection, "lab", "HTTP 410: Svea")
+    assert "Inget skickas längre dit" in text(await david.get("/operations/adrift"))
+    async with services.database.writing() as connection:
+        await connection.execute("DELETE FROM work.delivery WHERE address = 'lab'")
 
 
 async def test_a_head_sees_their_own_unit_with_links_and_others_nothing(as_, services):

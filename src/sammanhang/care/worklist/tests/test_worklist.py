@@ -11,10 +11,12 @@ import psycopg
 import pytest
 
 from sammanhang.access.facts import PROTECTED
-from sammanhang.fhir.r4 import Reference
+from sammanhang.fhir.r4 import Reference, Task
 from sammanhang.kernel import clock
 from sammanhang.region.organisations import named
 from sammanhang.store.types import NUMBER
+from sammanhang.web.people import Person
+from sammanhang.web.worklist import whom_of
 from sammanhang.work import commands, tasks
 from sammanhang.work.escalation import escalate_due
 from sammanhang.work.testing import make_task, somebody, task_now
@@ -57,7 +59,7 @@ async def test_a_nurse_sees_what_waits_oldest_deadline_first_in_at_most_six_quer
     said = row(page, soon)
     assert "Svea Andersson" in said and "89 år" in said
     assert "Akut" in said and "min kvar" in said and "ingen än" in said and "från Test" in said
-    assert "Akut" not in row(page, later)
+    assert "Akut" not in row(page, later) and "Inom några veckor" not in row(page, later)
     assert " style=" not in page.text and "<script>" not in page.text
 
 
@@ -312,3 +314,17 @@ async def test_rows_a_page_asks_for_by_itself_keep_no_session_from_locking(as_, 
         answer = await amira.get("/work/rows", headers={"hx-request": "true"})
         assert answer.status_code == 401 and answer.headers["x-session"] == "locked"
         connection.execute("UPDATE access.session SET last_seen = now()")
+
+
+@pytest.mark.parametrize(
+    ("reference", "whom"),
+    [
+        ("Patient/a", "Skyddad identitet"), ("Patient/b", "vårdnadshavare"),
+        ("RelatedPerson/c", "närstående"), ("Practitioner/d", "Dan"),
+    ],
+)  # fmt: skip
+def test_residents_are_named_as_the_row_may_name_them(reference: str, whom: str) -> None:
+    person = Person("a", "Skyddad identitet", "", "", "9 år", "", "", "", "", True, "")
+    task = Task(status="requested", intent="order", requester=Reference(reference=reference, display="Dan"))  # fmt: skip
+    assert whom_of(task, person) == whom
+    assert whom_of(task, None) in ("invånare", whom)
