@@ -286,7 +286,7 @@ def test_without_consent_the_receiver_sees_what_was_written_and_what_to_do_about
     on_list(amira, address)
     main = amira.page.locator("main")
     expect(main).to_contain_text(act_one.REASON)
-    expect(main).to_contain_text("Mottagaren ser det som står här, inte avsändarens journal")
+    expect(main).to_contain_text("Mottagaren ser det som står här men inte avsändarens journal")
     expect(main).to_contain_text("4 bifogade uppgifter visas inte")
     assert "Besöksanteckning" not in amira.page.inner_text("main")
     act(amira, "accept")  # care does not wait for it
