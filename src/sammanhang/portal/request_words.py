@@ -72,7 +72,7 @@ class Plain:
     due     the same time, to order by; None
     visit   when the planned visit is, while it is to come; `visitors` who make it
     ended   nothing more happens
-    changed when anything last happened
+    changed when anything last happened; `new` whether that is since the reader was last here
     call, other  whom to call first, and the other side; None where they are not shown
     words   what the sentences are filled in with
     """
@@ -95,6 +95,7 @@ class Plain:
     visitors: str
     ended: bool
     changed: datetime
+    new: bool
     call: Contact | None
     other: Contact | None
     words: dict[str, str]
@@ -131,8 +132,8 @@ def kind_texts(request: Any) -> Any:
     return kinds.get(fhir.kind_of(request), kinds["other"])
 
 
-def plain_of(found: Around, units: Units, reader: Reader) -> Plain:
-    """A request as its person reads it."""
+def plain_of(found: Around, units: Units, reader: Reader, before: datetime | None = None) -> Plain:
+    """A request as its person reads it; what has happened since `before` is new."""
     r, state = found.request, fhir.state_of(found.request)
     sender, receiver = units.get(fhir.sender_of(r)[1]), units.get(fhir.receiver_of(r))
     kind, visit, visitors = kind_texts(r), *visit_of(found)
@@ -175,6 +176,7 @@ def plain_of(found: Around, units: Units, reader: Reader) -> Plain:
         visitors="" if reader.masked else visitors,
         ended=state in ENDED,
         changed=found.stored.updated,
+        new=before is not None and found.stored.updated > before,
         call=contact(first, units, reader),
         other=contact(second, units, reader),
         words=words,

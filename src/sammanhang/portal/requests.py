@@ -10,7 +10,7 @@ from __future__ import annotations
 import base64
 import binascii
 from dataclasses import dataclass
-from datetime import timedelta
+from datetime import datetime, timedelta
 from typing import Any
 
 from starlette.responses import Response
@@ -109,9 +109,13 @@ async def all_childs(visit: Visit) -> Response:
     return await _list(visit)
 
 
-async def going_on(record: Record, units: Units) -> tuple[list[Plain], int]:
-    """(those under way or ended of late, how many are older); those whose next step is soonest first."""
-    every = [plain_of(found, units, reader_of(record)) for found in await sent_in(record)]
+async def going_on(
+    record: Record, units: Units, before: datetime | None
+) -> tuple[list[Plain], int]:
+    """(those under way or ended of late, how many are older); those whose next step is soonest first. What has happened
+    since `before` is new."""
+    reader = reader_of(record)
+    every = [plain_of(found, units, reader, before) for found in await sent_in(record)]
     since = clock.now() - timedelta(days=texts()["recent_days"])
     recent = [p for p in every if not p.ended or p.changed >= since]
     return sorted(recent, key=_order), len(every) - len(recent)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import re
 from collections.abc import Awaitable, Callable
 from dataclasses import replace
@@ -28,8 +29,9 @@ from sammanhang.fhir.indexing import coded
 from sammanhang.fhir.r4 import Coding
 from sammanhang.kernel import clock
 from sammanhang.kernel.content import content
+from sammanhang.portal.visits import MARGIN
 from sammanhang.region.organisations import named
-from sammanhang.web import show
+from sammanhang.web import show, testing
 from sammanhang.web.testing import Browser
 from sammanhang.work import tasks, units
 from sammanhang.work.deadlines import Deadline
@@ -413,13 +415,13 @@ async def test_of_attachments_it_is_said_what_the_receiver_does_not_see(
     id = await staff.sent(replace(HOME, attachments=(f"Condition/{chosen.id}",)))
     svea = await as_("Svea Andersson", kind="resident")
     text = words(await svea.get(f"/me/requests/{id}"))
-    assert "1 uppgift valdes ur journalen" in text and "utan ditt samtycke" not in text
+    assert "1 uppgift valdes ur journalen" in text and "ditt samtycke" not in text
     rights = await svea.get("/me/consents")
     for c in await consents.held(staff.services.doors, SVEA):
         if c.kind == "sammanhallen-dokumentation":
             await svea.post("/me/consents", {"do": "end", "consent": c.id}, rights)
     page = await svea.get(f"/me/requests/{id}")
-    assert "Hemsjukvården i Borås ser dem inte utan ditt samtycke." in words(page)
+    assert "Utan ditt samtycke ser hemsjukvården i Borås inte det som valdes." in words(page)
     assert 'href="/me/consents"' in page.text
 
 
@@ -431,3 +433,23 @@ async def test_in_english_what_is_written_in_swedish_is_marked(staff: Staff, as_
     assert re.search(r'<span lang="sv">[^<]*tablett', page.text)
     for swedish in ("tablett", "Vägning", "Återbesök", "läkare", "sjuksköterska"):
         assert swedish not in _in_english(page), swedish
+
+
+async def test_what_has_happened_since_the_last_visit_is_new(
+    staff: Staff, as_: Log, town: str
+) -> None:
+    def row(page: Any, id: str) -> str:
+        return str(page.text.partition(f'href="/me/requests/{id}"')[2].partition("</a>")[0])
+
+    read = await staff.sent()
+    await (await as_("Svea Andersson", kind="resident")).get("/me")
+    await asyncio.sleep(MARGIN.total_seconds())
+    changed, sent = await staff.sent(), await staff.sent()
+    await receiving.receive(await staff.amira(), changed)
+    testing._cookies.pop((town, "Svea Andersson", ""))  # she logs in anew
+    svea = await as_("Svea Andersson", kind="resident")
+    for _time in range(2):
+        page = await svea.get("/me")
+        assert svea.queries <= 12
+        assert ">Nytt<" in row(page, changed) and ">Nytt<" in row(page, sent)
+        assert row(page, read) and ">Nytt<" not in row(page, read)
