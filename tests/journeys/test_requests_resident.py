@@ -122,7 +122,7 @@ def test_svea_reads_what_was_decided_by_whom_and_what_happens_next(
     [
         ("rejected", ("Svaret är nej", "Kan hämtas på vårdcentralen", "patientnämnden")),
         ("more-information", ("En fråga väntar på svar",)),
-        ("sent", ("Skickad", "De svarar senast")),
+        ("sent", ("Skickad", "Hemsjukvården i Borås svarar senast")),
     ],
 )
 def test_she_understands_the_unhappy_ways_too(meet, violations, requests, state, said) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from typing import Any
 
 from sammanhang.fhir.decode import trusted
 from sammanhang.fhir.indexing import identified, self_hash, slot
@@ -29,26 +30,29 @@ class Child:
     age: int
 
 
-async def children(doors: Doors, actor: Actor) -> list[Child]:
-    """Those under age whose custody the register gives the resident, the youngest first; three queries.
+async def children(doors: Doors, actor: Actor, me: Any = None) -> list[Child]:
+    """Those under age whose custody the register gives the resident, the youngest first; three queries, one less
+    when `me`, the resident's own Patient, is known, and one less when there is nobody.
 
     Whether the record may be opened is for the door to say; that one has a child is no secret.
     """
     asker = self_hash("Patient", actor.id.removeprefix("Patient/"))
     async with doors.database.reading(EVERYTHING) as connection:
-        doors.database.queries += 3
-        rows = await connection.fetch(
-            "SELECT body FROM store.patient WHERE self = %s AND type = %s",
-            (asker, NUMBER["Patient"]),
-        )
-        if not rows:
-            return []
-        me = trusted(rows[0][0], "Patient")
+        if me is None:
+            doors.database.queries += 1
+            rows = await connection.fetch(
+                "SELECT body FROM store.patient WHERE self = %s AND type = %s",
+                (asker, NUMBER["Patient"]),
+            )
+            if not rows:
+                return []
+            me = trusted(rows[0][0], "Patient")
         tokens = [
             identified(i.system, i.value)[1] ^ _IDENTIFIER
             for i in me.identifier or ()
             if i.system is not None and i.value is not None
         ]
+        doors.database.queries += 1
         rows = await connection.fetch(
             "SELECT body FROM store.other WHERE type = %s AND tokens && %s::bigint[] LIMIT 100",
             (NUMBER["RelatedPerson"], numbers(tokens)),
@@ -60,6 +64,9 @@ async def children(doors: Doors, actor: Actor) -> list[Child]:
             for r in related
             if custody(r, me, now) and r.patient is not None
         }
+        if not ids:
+            return []
+        doors.database.queries += 1
         rows = await connection.fetch(
             "SELECT body FROM store.patient WHERE self = ANY(%s::bigint[]) AND type = %s",
             (numbers(self_hash("Patient", i) for i in ids), NUMBER["Patient"]),

@@ -26,7 +26,7 @@ from sammanhang.web.routing import Visit, page
 from sammanhang.work import tasks
 from sammanhang.work.units import Units, units_of
 
-from .request_words import Contact, Reader, contact, reader_of
+from .request_words import Contact, Reader, contact, name_and_role, reader_of
 
 
 @dataclass(frozen=True, slots=True)
@@ -164,7 +164,7 @@ async def _one(visit: Visit, wrong: str = "", status: int = 200) -> Response:
         who=_who(found, units),
         address=f"{reader.root}/messages/{found.id}",
         letters=tuple(
-            Letter((m.resource.sender.display or "") if m.resource.sender is not None else "", m.resource.sent or "", text_of(m), from_resident(m))
+            Letter(name_and_role(m.resource.sender.display) if m.resource.sender is not None else "", m.resource.sent or "", text_of(m), from_resident(m))
             for m in found.messages
         ),
         next=_next(found, units),

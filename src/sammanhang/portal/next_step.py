@@ -36,7 +36,7 @@ class Next:
     """What happens next.
 
     strong   the day and time of a visit, or what somebody is to do
-    said     more about it, a sentence each
+    said     more about it, a sentence each; `written` what was written of a visit, in Swedish
     late     the time for it has passed
     call     whom to call; None when nobody is known
     address  of the request it belongs to; empty for none
@@ -45,6 +45,7 @@ class Next:
 
     strong: str
     said: tuple[str, ...]
+    written: str
     late: bool
     call: Contact | None
     address: str
@@ -83,14 +84,14 @@ def _at(p: Plain) -> datetime:
 
 
 def _of_request(p: Plain) -> Next:
-    return Next(p.next, tuple(filter(None, (p.by, p.now))), p.late, p.call, p.address, "")
+    return Next(p.next, tuple(filter(None, (p.by, p.now))), "", p.late, p.call, p.address, "")
 
 
 def _of_visit(c: Coming, requests: list[Plain]) -> Next:
     """A visit; where a request led to it, in the words of the request."""
     of = next((p for p in requests if p.address == c.address and p.visit == c.at), None)
     if of is None:
-        said = (", ".join(filter(None, (c.what, c.where))) + ".",)
-        return Next(day_and_time(c.at), said, False, c.call, c.address, c.at)
+        written = ", ".join(filter(None, (c.what, c.where))) + "."
+        return Next(day_and_time(c.at), (), written, False, c.call, c.address, c.at)
     visitors = (f"{of.visitors}.",) if of.visitors else ()
-    return Next(day_and_time(c.at), (of.next, *visitors), False, of.call, of.address, c.at)
+    return Next(day_and_time(c.at), (of.next, *visitors), "", False, of.call, of.address, c.at)

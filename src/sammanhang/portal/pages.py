@@ -19,7 +19,9 @@ from .messages import Mail, mail
 from .next_step import Coming, Next, coming_visits, next_step
 from .plain import PlainMedicine, PlainResult, medicines_of, problems_of, results_of
 from .request_words import Plain, reader_of
+from .request_words import texts as request_texts
 from .requests import going_on
+from .visits import last_visit
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,7 +61,9 @@ class MyPage:
 @page("/me", access="resident")
 async def mine(visit: Visit) -> Response:
     """The resident's own page."""
-    return await _in_brief(visit, await children(visit.services.doors, visit.actor))
+    return await _in_brief(
+        visit, await children(visit.services.doors, visit.actor, visit.opened.patient)
+    )
 
 
 @page("/me/family/{patient}", access="family")
@@ -71,16 +75,17 @@ async def child(visit: Visit) -> Response:
 async def _in_brief(visit: Visit, mine: list[Child]) -> Response:
     record = visit.opened
     own = record.facts.own
-    core = await record.resources(
-        "Condition", "MedicationRequest", "MedicationStatement", limit=1000
-    )
-    planned = await record.resources("Appointment", limit=200)
-    observations = await record.resources("Observation", limit=200)
+    # what is not of the record is asked for first: each change between the two costs a query
     units, reader = await units_of(visit.services.database), reader_of(record)
+    before = await last_visit(visit, request_texts()["recent_days"])
+    core = await record.resources(
+        "Condition", "MedicationRequest", "MedicationStatement", "Appointment", limit=1200
+    )
+    observations = await record.resources("Observation", limit=200)
     names = {} if reader.masked else _names(observations, units)
-    requests, older = await going_on(record, units)
+    requests, older = await going_on(record, units, before)
     mails = await mail(record, units)
-    coming = coming_visits(planned, units, reader, requests)
+    coming = coming_visits([r for r in core if r.type == "Appointment"], units, reader, requests)
     next = next_step(coming, requests)
     known = record.patient.name[0].given if record.patient.name and not reader.masked else ()
     given = " ".join((known or ())[:1])
@@ -94,7 +99,7 @@ async def _in_brief(visit: Visit, mine: list[Child]) -> Response:
         older=older,
         coming=(coming[1:] if next is not None and next.visit else coming)[:4],
         problems=problems_of([r for r in core if r.type == "Condition"]),
-        medicines=medicines_of([r for r in core if r.type != "Condition"]),
+        medicines=medicines_of([r for r in core if r.type.startswith("Medication")]),
         results=results_of(observations, names),
         children=mine,
         own=own,

@@ -9,7 +9,7 @@ from sammanhang.care.requests.doing import VERB
 from sammanhang.care.requests.request import Around
 from sammanhang.work.units import Units
 
-from .request_words import Plain, Reader, day_and_time, kind_texts, said, texts
+from .request_words import Plain, Reader, day_and_time, kind_texts, name_and_role, said, texts
 
 Mark = Literal["done", "now", "ahead", "stopped"]
 # What each act is as a step. Messages between staff are none; that a question was answered is.
@@ -107,7 +107,11 @@ def _done(found: Around, units: Units, reader: Reader) -> list[tuple[str, Step]]
         lines.append((STEP[verb], _step(STEP[verb], mark, _who(act, units, reader), act.recorded, reason)))  # fmt: skip
     if "send" not in verbs:
         r = found.request
-        who = (r.requester.display or "") if r.requester is not None and not reader.masked else ""
+        who = (
+            name_and_role(r.requester.display)
+            if r.requester is not None and not reader.masked
+            else ""
+        )
         lines.insert(0, ("sent", _step("sent", "done", who, r.authoredOn or "")))
     return lines
 
@@ -125,9 +129,8 @@ def _who(act: Any, units: Units, reader: Reader) -> str:
     agent = act.agent[0]
     unit = (agent.onBehalfOf.reference or "") if agent.onBehalfOf is not None else ""
     named = units.name(unit.removeprefix("Organization/")) if unit else ""
-    return ", ".join(
-        filter(None, ((agent.who.display or "") if agent.who is not None else "", named))
-    )
+    who = name_and_role(agent.who.display) if agent.who is not None else ""
+    return ", ".join(filter(None, (who, named)))
 
 
 def _reason(act: Any, reader: Reader) -> str:

@@ -8,6 +8,7 @@ hidden and never guessed.
 from __future__ import annotations
 
 import re
+import textwrap
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
@@ -30,6 +31,7 @@ CALL = {**WAITS_ON, "sent": "sender", "redirected": "sender", "rejected": "recei
 TAGS = {"rejected": "warning", "more-information": "warning", "closed": "done", "withdrawn": ""}
 SOON = ("stat", "asap")
 COMING = ("booked", "pending", "arrived", "checked-in")
+LONGEST = 80  # letters of what was asked, in a list
 _BEGINS = re.compile(r"(^|[.!?] )([a-zåäö])")
 
 
@@ -61,7 +63,7 @@ class Plain:
     """One request in plain words.
 
     id, address  of the request; of its page
-    title   what it is about
+    title   what it is about; `asked` the first words of what was asked, as written, `sent` when
     state   key of `states.STATES`; `word` and `tag` show it
     now     what has happened
     next    what happens next; `by` by when, or that it is late, empty where nothing is waited for
@@ -70,7 +72,7 @@ class Plain:
     due     the same time, to order by; None
     visit   when the planned visit is, while it is to come; `visitors` who make it
     ended   nothing more happens
-    changed when anything last happened
+    changed when anything last happened; `new` whether that is since the reader was last here
     call, other  whom to call first, and the other side; None where they are not shown
     words   what the sentences are filled in with
     """
@@ -78,6 +80,8 @@ class Plain:
     id: str
     address: str
     title: str
+    asked: str
+    sent: str
     state: str
     word: str
     tag: str
@@ -91,6 +95,7 @@ class Plain:
     visitors: str
     ended: bool
     changed: datetime
+    new: bool
     call: Contact | None
     other: Contact | None
     words: dict[str, str]
@@ -127,8 +132,8 @@ def kind_texts(request: Any) -> Any:
     return kinds.get(fhir.kind_of(request), kinds["other"])
 
 
-def plain_of(found: Around, units: Units, reader: Reader) -> Plain:
-    """A request as its person reads it."""
+def plain_of(found: Around, units: Units, reader: Reader, before: datetime | None = None) -> Plain:
+    """A request as its person reads it; what has happened since `before` is new."""
     r, state = found.request, fhir.state_of(found.request)
     sender, receiver = units.get(fhir.sender_of(r)[1]), units.get(fhir.receiver_of(r))
     kind, visit, visitors = kind_texts(r), *visit_of(found)
@@ -156,6 +161,8 @@ def plain_of(found: Around, units: Units, reader: Reader) -> Plain:
         id=found.stored.id,
         address=f"{reader.root}/requests/{found.stored.id}",
         title=said(kind["title"]),
+        asked="" if reader.masked else _first_words(fhir.question_of(r) or fhir.reason_of(r)),
+        sent=r.authoredOn or "",
         state=state,
         word=said(texts()["states"][state]["word"]),
         tag="warning" if late else TAGS.get(state, "info"),
@@ -169,10 +176,16 @@ def plain_of(found: Around, units: Units, reader: Reader) -> Plain:
         visitors="" if reader.masked else visitors,
         ended=state in ENDED,
         changed=found.stored.updated,
+        new=before is not None and found.stored.updated > before,
         call=contact(first, units, reader),
         other=contact(second, units, reader),
         words=words,
     )  # fmt: skip
+
+
+def _first_words(text: str) -> str:
+    """The beginning of a text, as one line."""
+    return textwrap.shorten(text, LONGEST, placeholder=" …")
 
 
 def _sentences(
@@ -212,9 +225,16 @@ def visit_of(found: Around) -> tuple[str, str]:
         v = stored.resource
         if v.start and v.status in (*COMING, "fulfilled"):
             actors = [p.actor for p in v.participant or () if p.actor is not None]
-            people = [a.display for a in actors if a.display and not (a.reference or "").startswith("Patient/")]  # fmt: skip
+            people = [name_and_role(a.display) for a in actors if a.display and not (a.reference or "").startswith("Patient/")]  # fmt: skip
             return v.start, "; ".join(people)
     return "", ""
+
+
+def name_and_role(display: str | None) -> str:
+    """`Amira Haddad, sjuksköterska` as resources have it, with the role in the reader's language."""
+    name, comma, role = (display or "").rpartition(", ")
+    known = next((r for r in content("rules/roles")["roles"].values() if r["sv"].lower() == role), None)  # fmt: skip
+    return f"{name}{comma}{either(known['sv'], known['en']).lower() if known else role}"
 
 
 def day_and_time(at: str | datetime) -> str:

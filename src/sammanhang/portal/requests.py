@@ -10,11 +10,13 @@ from __future__ import annotations
 import base64
 import binascii
 from dataclasses import dataclass
-from datetime import timedelta
+from datetime import datetime, timedelta
+from typing import Any
 
 from starlette.responses import Response
 
 from sammanhang.access.door import Record
+from sammanhang.access.rules import consent_needed
 from sammanhang.care.requests import request as fhir
 from sammanhang.care.requests.attachments import Attached, attached
 from sammanhang.care.requests.errors import NoSuchRequest
@@ -28,7 +30,7 @@ from sammanhang.web.routing import Visit, page
 from sammanhang.work.units import Units, units_of
 
 from .request_steps import Decided, Step, decided_of, steps_of
-from .request_words import Plain, plain_of, reader_of, said, texts
+from .request_words import Plain, name_and_role, plain_of, reader_of, said, texts
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,7 +53,7 @@ class RequestPage:
     answers   the answer, when it is written
     reason, question  why care was asked for and what was asked, as written
     form      the filled-in form, question by question
-    attached  what was sent along from the record
+    attached  what was chosen from the record; `unseen` why the receiver does not see it, empty when they do
     advice    what one can do after a no; empty else
     worse     what to do if it gets worse while one waits; empty when nothing is waited for
     hidden    why units and texts are not shown; empty when they are
@@ -67,6 +69,7 @@ class RequestPage:
     question: str
     form: tuple[Asked, ...]
     attached: tuple[Attached, ...]
+    unseen: str
     advice: tuple[str, ...]
     worse: str
     hidden: str
@@ -106,9 +109,13 @@ async def all_childs(visit: Visit) -> Response:
     return await _list(visit)
 
 
-async def going_on(record: Record, units: Units) -> tuple[list[Plain], int]:
-    """(those under way or ended of late, how many are older); those whose next step is soonest first."""
-    every = [plain_of(found, units, reader_of(record)) for found in await sent_in(record)]
+async def going_on(
+    record: Record, units: Units, before: datetime | None
+) -> tuple[list[Plain], int]:
+    """(those under way or ended of late, how many are older); those whose next step is soonest first. What has happened
+    since `before` is new."""
+    reader = reader_of(record)
+    every = [plain_of(found, units, reader, before) for found in await sent_in(record)]
     since = clock.now() - timedelta(days=texts()["recent_days"])
     recent = [p for p in every if not p.ended or p.changed >= since]
     return sorted(recent, key=_order), len(every) - len(recent)
@@ -146,6 +153,7 @@ async def _one(visit: Visit) -> Response:
         question=fhir.question_of(r) if seen else "",
         form=await asked_of(record, found) if seen else (),
         attached=tuple(a for a in along if a is not None),
+        unseen=said(texts()["not_seen"], plain.words) if _unseen(record, r, units) and not plain.ended else "",
         advice=tuple(said(t, plain.words) for t in texts()["after_a_no"]) if plain.state == "rejected" else (),
         worse="" if plain.ended else said(texts()["worse"]),
         hidden="" if seen else said(texts()["hidden"]),
@@ -154,13 +162,20 @@ async def _one(visit: Visit) -> Response:
     return render(visit, "portal/request.html", shown)
 
 
+def _unseen(record: Record, request: Any, units: Units) -> bool:
+    """Whether the receiver may not read what the sender's care provider has written, for want of consent."""
+    receiver, facts = units.get(fhir.receiver_of(request)), record.facts
+    known = {fhir.sender_of(request)[0], *facts.consented}
+    return receiver is not None and receiver.provider not in known and consent_needed(facts)
+
+
 def _answers(found: Around) -> tuple[Answer, ...]:
     """The answers that stand, the newest first."""
     made = []
     for stored in reversed(found.answers):
         d = stored.resource
         if d.status == "current":
-            who = next((a.display for a in d.author or () if a.display), "") or ""
+            who = name_and_role(next((a.display for a in d.author or () if a.display), ""))
             made.append(Answer("\n".join(filter(None, map(_text, d.content))), who, d.date or ""))
     return tuple(made)
 

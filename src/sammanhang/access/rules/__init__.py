@@ -24,7 +24,7 @@ from .decision import (
 from .others import client, r40, trusted
 from .packages import m24
 from .residents import mature_enough, may_block, r22_to_r28, who_reads
-from .staff import r1, r2, r3, r7, r16_r17
+from .staff import consent_needed, r1, r2, r3, r7, r16_r17
 from .writes import guarded, may_write
 
 __all__ = [
@@ -37,6 +37,7 @@ __all__ = [
     "Decision",
     "Facts",
     "Hidden",
+    "consent_needed",
     "decide",
     "guarded",
     "mature_enough",

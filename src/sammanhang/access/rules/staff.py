@@ -138,18 +138,19 @@ def r30(role: str, facts: Facts) -> tuple[bool, list[Hidden]]:
 
 
 def _consented(own: str, domain: str, facts: Facts) -> bool:
-    """R7, R14, R15: consent, or what stands in its place.
-
-    A child who cannot consent (SVOD 3:1, second paragraph) and an adult whose lasting inability is assessed
-    (3:3) need not, towards health care; a caregiver in social services (omsorgsgivare) has no such exception.
-    Who has not been told of the sharing first (2:2) has not consented to it.
+    """R7, R14, R15: consent, or what stands in its place towards health care; a caregiver in social services
+    (omsorgsgivare) has no such exception. Who has not been told of the sharing first (2:2) has not consented to it.
     """
     if own in facts.consented and facts.informed:
         return True
-    if domain == "social":
-        return False
+    return domain != "social" and not consent_needed(facts)
+
+
+def consent_needed(facts: Facts) -> bool:
+    """R14, R15: whether health care elsewhere reads only by consent. A child who cannot consent (SVOD 3:1, second
+    paragraph) and an adult whose lasting inability is assessed (3:3) need not."""
     child = facts.age is not None and facts.age < content("rules/ages")["consents_from"]
-    return child or facts.incapable
+    return not child and not facts.incapable
 
 
 def _permit(rule: str, actor: Actor, facts: Facts, *, shared: bool) -> Decision:

@@ -91,7 +91,7 @@ class Said:
 
 @dataclass(frozen=True, slots=True)
 class ConversationPage:
-    """One conversation.
+    """One conversation; `id` is that of its first message.
 
     units   in whose name it is written
     about   address of the care request it is about; empty for none
@@ -101,6 +101,7 @@ class ConversationPage:
     """
 
     title: str
+    id: str
     root: str
     address: str
     person: Person
@@ -140,7 +141,7 @@ async def write(visit: Visit) -> Response:
 
 @page("/patients/{patient}/messages/{message}", access="record")
 async def one(visit: Visit) -> Response:
-    """One conversation, with whether the resident has read it."""
+    """One conversation, with whether the resident has read it; a part of it to renew the page."""
     return await _one(visit)
 
 
@@ -193,6 +194,7 @@ async def _one(visit: Visit, wrong: str = "", status: int = 200) -> Response:
     task = found.task(ANSWER)
     shown = ConversationPage(
         title=found.topic,
+        id=found.id,
         root=_root(record),
         address=f"{_root(record)}/messages/{id}",
         person=person_of(record.patient, record.facts.protected),
@@ -208,7 +210,8 @@ async def _one(visit: Visit, wrong: str = "", status: int = 200) -> Response:
         wrong=wrong,
         done=_(DONE[done]) if done in DONE else "",
     )  # fmt: skip
-    return render(visit, "messages/conversation.html", shown, status)
+    part = "conversation_part" if visit.partial else "conversation"
+    return render(visit, f"messages/{part}.html", shown, status)
 
 
 def _row(record: Record, c: Conversation, units: Units) -> Row:

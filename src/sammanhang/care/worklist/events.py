@@ -42,7 +42,7 @@ _encode = msgspec.json.Encoder().encode
 
 @page("/work/events", access="staff", quiet=True)
 async def events(visit: Visit) -> Response:
-    """What changes in a list of the unit, or with `about=ServiceRequest/…` in the tasks about an order."""
+    """What changes in a list of the unit, or with `about=ServiceRequest/…` in the tasks about that."""
     who = who_of(visit.actor)
     about = visit.asked("about")[:200]
     if about:
@@ -111,7 +111,7 @@ def event(news: News) -> bytes:
 
 
 async def _may_follow(doors: Doors, visit: Visit, about: str) -> None:
-    """Raises `NotFound` unless the person may see the order now.
+    """Raises `NotFound` unless the person may see what it is about now.
 
     That something has happened with it is told, not what: following leaves no trace of its own beside that of the
     page which shows it.

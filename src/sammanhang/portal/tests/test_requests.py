@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import asyncio
 import re
 from collections.abc import Awaitable, Callable
+from dataclasses import replace
 from datetime import timedelta
 from typing import Any
 
 import psycopg
 import pytest
 
+from sammanhang.access import consents
 from sammanhang.access.facts import PROTECTED_CODES, PROTECTED_SYSTEM
 from sammanhang.access.rules import DISCLOSURE
 from sammanhang.access.rules.decision import NOT_TO_PATIENT
@@ -26,8 +29,9 @@ from sammanhang.fhir.indexing import coded
 from sammanhang.fhir.r4 import Coding
 from sammanhang.kernel import clock
 from sammanhang.kernel.content import content
+from sammanhang.portal.visits import MARGIN
 from sammanhang.region.organisations import named
-from sammanhang.web import show
+from sammanhang.web import show, testing
 from sammanhang.web.testing import Browser
 from sammanhang.work import tasks, units
 from sammanhang.work.deadlines import Deadline
@@ -129,7 +133,7 @@ def test_every_state_and_kind_has_words_in_both_languages() -> None:
 
 
 SAID = {
-    "sent": ("Skickad", "har bett om hemsjukvård åt dig", "Hemsjukvården i Borås ska läsa begäran och svara", "De svarar senast"),
+    "sent": ("Skickad", "har bett om hemsjukvård åt dig", "Hemsjukvården i Borås ska läsa begäran och svara", "Hemsjukvården i Borås svarar senast"),
     "received": ("Mottagen", "ska bestämma om det blir ja eller nej", "Amira Haddad, sjuksköterska, Hemsjukvård Centrum, Borås"),
     "more-information": ("En fråga väntar på svar", "De har frågat Vårdcentralen Södra torget", "Frågan ska vara besvarad senast"),
     "accepted": ("Svaret är ja", "Hemsjukvården i Borås har sagt ja till hemsjukvård", "planerar det första besöket", "Beslut: ja", "Vi kommer gärna"),
@@ -162,8 +166,14 @@ async def test_each_state_is_told_in_plain_words_with_whom_to_call(
         assert raw not in text
     english = await svea.get(f"/me/requests/{id}", headers={"cookie": _english(svea)})
     assert 'lang="en"' in english.text and 'lang="sv">Yrsel' in english.text
-    for swedish in ("besöket", "begäran", "Nästa", "senast", "Ring "):
-        assert swedish not in re.sub(r'<(\w+)[^>]*lang="sv".*?</\1>', "", english.text, flags=re.S).partition("<main")[2].partition("</main")[0], swedish  # fmt: skip
+    for swedish in ("besöket", "begäran", "Nästa", "senast", "Ring ", "sjuksköterska", "läkare"):
+        assert swedish not in _in_english(english), swedish
+
+
+def _in_english(page: Any) -> str:
+    """The main part of a page without what is marked as Swedish."""
+    rest = re.sub(r'<(\w+)[^>]*lang="sv".*?</\1>', "", page.text, flags=re.S)
+    return str(rest.partition("<main")[2].partition("</main")[0])
 
 
 def _english(browser: Browser) -> str:
@@ -377,3 +387,69 @@ async def test_a_visit_is_shown_with_its_day_and_who_comes(staff: Staff, as_: Lo
     text = words(await svea.get(f"/me/requests/{id}"))
     day = show.capitalize_first(show.long_day(VISIT))
     assert f"Nästa steg {day} kl. {show.time(VISIT)} Hemsjukvården i Borås kommer hem till dig. Amira Haddad, sjuksköterska." in text  # fmt: skip
+
+
+async def test_cards_are_told_apart_and_those_that_have_ended_stand_below(
+    staff: Staff, as_: Log
+) -> None:
+    long = "Omläggning av sår på vänster underben varje dag, " * 4
+    ended, open = await staff.until("closed"), await staff.sent(replace(HOME, question=long))
+    svea = await as_("Svea Andersson", kind="resident")
+    for address in ("/me", "/me/requests"):
+        page = await svea.get(address)
+        going, earlier = page.text.partition("Tidigare</h2>")[::2]
+        assert f"/me/requests/{open}" in going and f"/me/requests/{ended}" not in going
+        assert f"/me/requests/{ended}" in earlier and f"/me/requests/{open}" not in earlier
+        text = words(page)
+        assert f"Skickad {show.plain_day(clock.now())}." in text
+        assert "Vägning tre gånger i veckan" in text
+        assert "Omläggning av sår på vänster underben varje dag," in text
+        assert long.strip() not in text
+
+
+async def test_of_attachments_it_is_said_what_the_receiver_does_not_see(
+    staff: Staff, as_: Log
+) -> None:
+    record = await staff.karin()
+    chosen = (await record.resources("Condition", limit=1))[0]
+    id = await staff.sent(replace(HOME, attachments=(f"Condition/{chosen.id}",)))
+    svea = await as_("Svea Andersson", kind="resident")
+    text = words(await svea.get(f"/me/requests/{id}"))
+    assert "1 uppgift valdes ur journalen" in text and "ditt samtycke" not in text
+    rights = await svea.get("/me/consents")
+    for c in await consents.held(staff.services.doors, SVEA):
+        if c.kind == "sammanhallen-dokumentation":
+            await svea.post("/me/consents", {"do": "end", "consent": c.id}, rights)
+    page = await svea.get(f"/me/requests/{id}")
+    assert "Utan ditt samtycke ser hemsjukvården i Borås inte det som valdes." in words(page)
+    assert 'href="/me/consents"' in page.text
+
+
+async def test_in_english_what_is_written_in_swedish_is_marked(staff: Staff, as_: Log) -> None:
+    await staff.sent()
+    svea = await as_("Svea Andersson", kind="resident")
+    page = await svea.get("/me", headers={"cookie": _english(svea)})
+    assert "Home care in Borås will answer by" in words(page)
+    assert re.search(r'<span lang="sv">[^<]*tablett', page.text)
+    for swedish in ("tablett", "Vägning", "Återbesök", "läkare", "sjuksköterska"):
+        assert swedish not in _in_english(page), swedish
+
+
+async def test_what_has_happened_since_the_last_visit_is_new(
+    staff: Staff, as_: Log, town: str
+) -> None:
+    def row(page: Any, id: str) -> str:
+        return str(page.text.partition(f'href="/me/requests/{id}"')[2].partition("</a>")[0])
+
+    read = await staff.sent()
+    await (await as_("Svea Andersson", kind="resident")).get("/me")
+    await asyncio.sleep(MARGIN.total_seconds())
+    changed, sent = await staff.sent(), await staff.sent()
+    await receiving.receive(await staff.amira(), changed)
+    testing._cookies.pop((town, "Svea Andersson", ""))  # she logs in anew
+    svea = await as_("Svea Andersson", kind="resident")
+    for _time in range(2):
+        page = await svea.get("/me")
+        assert svea.queries <= 12
+        assert ">Nytt<" in row(page, changed) and ">Nytt<" in row(page, sent)
+        assert row(page, read) and ">Nytt<" not in row(page, read)
