@@ -19,11 +19,13 @@ from sammanhang.access import sessions
 from sammanhang.access.door import Doors
 from sammanhang.access.rules import decide
 from sammanhang.access.services import Services
+from sammanhang.kernel import clock
 from sammanhang.kernel.errors import NotFound, SammanhangError
 from sammanhang.store.database import EVERYTHING
 from sammanhang.store.read import read
 from sammanhang.store.types import NUMBER
 from sammanhang.web.routing import Visit, page
+from sammanhang.work import outbox
 from sammanhang.work.live import News, Subscriber, hub_of
 from sammanhang.work.queries import who_of
 from sammanhang.work.sql import SQL
@@ -34,6 +36,8 @@ BEAT = 15.0  # seconds between signs of life: proxies cut what is silent
 CHECK = 30.0  # seconds between looks at the session
 UNSURE = 4  # looks that may fail, while the database is away, before the stream ends
 LONGEST = 2000  # letters of a snapshot
+LOOK_AGAIN = b'data: {"tasks":[],"all":true}\n\n'
+"""What is shown has changed though no task has: a delivery that does not arrive, or does so at last."""
 STREAM = "sammanhang.stream"
 """In the ASGI scope of an answer that lasts: the server cuts it when it stops (`operate.protocol`)."""
 
@@ -72,6 +76,7 @@ async def following(services: Services, session: sessions.Session, page: Subscri
     """The events of one page, until it goes away or its session does."""
     hub = hub_of(services.database)
     looked, failed = time.monotonic(), 0
+    asked, late = time.monotonic(), await _late(services, page)
     try:
         yield b"retry: 1000\n\n"
         while True:
@@ -80,6 +85,10 @@ async def following(services: Services, session: sessions.Session, page: Subscri
                 yield event(news)
             except TimeoutError:
                 yield b": alive\n\n"
+            if page.about and time.monotonic() - asked >= BEAT:
+                asked = time.monotonic()
+                if late != (late := await _late(services, page)):
+                    yield LOOK_AGAIN
             if time.monotonic() - looked < CHECK:
                 continue
             looked = time.monotonic()
@@ -94,6 +103,21 @@ async def following(services: Services, session: sessions.Session, page: Subscri
                     return
     finally:
         await hub.leave(page)
+
+
+async def _late(services: Services, page: Subscriber) -> bool:
+    """Whether something about the order has not reached a system outside in time; no while the database is away."""
+    if not page.about:
+        return False
+    try:
+        async with services.database.reading(EVERYTHING) as connection:
+            rows = await connection.fetch(SQL["about"], (page.about,))
+        sent = await outbox.for_about(
+            services.database, [page.about, *(f"Task/{r[1]}" for r in rows)]
+        )
+    except (psycopg.Error, SammanhangError):
+        return False
+    return any(s.late(clock.now()) for standings in sent.values() for s in standings)
 
 
 def event(news: News) -> bytes:

@@ -7,15 +7,18 @@ import json
 import re
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from datetime import timedelta
 from typing import Any
 
 import psycopg
 import pytest
 
 from sammanhang.care.worklist import events
+from sammanhang.kernel import clock
 from sammanhang.region.organisations import named
 from sammanhang.store.types import NUMBER
 from sammanhang.work import commands, live, moving
+from sammanhang.work.outbox import Delivery, Receiver, add, register
 from sammanhang.work.testing import make_task, somebody
 
 pytestmark = pytest.mark.slow  # the whole suite has it; `make check` stays quick
@@ -289,3 +292,23 @@ async def test_who_has_no_work_in_records_has_no_stream(as_, kind):
     async with opened(who) as page:
         await asyncio.wait_for(page.ended.wait(), 3)
         assert page.status in (403, 404)
+
+
+async def test_a_page_about_an_order_learns_that_it_has_not_arrived_and_that_it_has(
+    as_, services, monkeypatch
+):
+    """The outside system is silent: the sender's open page looks again within seconds, and once more when it answers."""
+    monkeypatch.setattr(events, "BEAT", 0.1)
+    amira = await as_("Amira Haddad", "Centrum")
+    about = f"Task/{await make_task(services, CENTRUM)}"
+    silent = Receiver("borås", "ready", "Borås vård", None, "http://127.0.0.1:9/in", [], 5, 1, False, None)  # fmt: skip
+    async with opened(amira, f"/work/events?about={about}") as page:
+        await page.next()
+        hour_ago = clock.now() - timedelta(hours=1)
+        async with services.database.writing() as connection, connection.transaction():
+            await register(connection, silent, hour_ago)
+            await add(connection, [Delivery("borås", hour_ago, about, CENTRUM)])
+        assert await page.next() == {"tasks": [], "all": True}
+        async with services.database.writing() as connection:
+            await connection.execute("UPDATE work.delivery SET state = 'delivered' WHERE about = %s", (about,))  # fmt: skip
+        assert await page.next() == {"tasks": [], "all": True}
