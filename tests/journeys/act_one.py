@@ -81,7 +81,7 @@ def write(karin: Person, priority: str = "urgent", reason: str = REASON) -> None
     karin.click('a[href="?kind=hemsjukvard"]')
     karin.type(reason)  # the first field has the focus
     karin.press("Tab")
-    karin.type(WISH + " " * bool(n := next(_written)) + str(n or ""))
+    karin.type(f"{WISH} {next(_written):02}")
     karin.click(f'label:has(input[name=priority][value="{priority}"])')
     karin.click('label:has(input[name=ground][value="samtycke"])')
     karin.click("label:has(input[name='form.ta-sig-till-mottagning'][value$='|nej'])")
