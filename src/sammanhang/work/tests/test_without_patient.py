@@ -31,6 +31,8 @@ from sammanhang.work.escalation import escalate_due
 from sammanhang.work.story import story
 from sammanhang.work.testing import make_task, somebody, task_now
 
+pytestmark = pytest.mark.slow  # the whole suite has it; `make check` stays quick
+
 CENTRUM = named("Hemsjukvård Centrum, Borås")
 BRAMHULT = named("Hemsjukvård Brämhult, Borås").id
 DEVICE = Reference(reference="Device/kylskap-3", display="Kylskåp 3")

@@ -22,6 +22,8 @@ from sammanhang.fhir.r4 import (
 )
 from sammanhang.forms import find, prefill
 
+pytestmark = pytest.mark.slow  # the whole suite has it; `make check` stays quick
+
 SVEA = "/patients/svea-andersson"
 DOWNTON = f"{SVEA}/assessments/downton"
 CODES = "http://sammanhang.se/fhir/CodeSystem/downton"

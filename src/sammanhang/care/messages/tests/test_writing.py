@@ -39,6 +39,8 @@ from sammanhang.work.errors import ChangedMeanwhile
 from sammanhang.work.escalation import escalate_due
 from sammanhang.work.testing import somebody, task_now
 
+pytestmark = pytest.mark.slow  # the whole suite has it; `make check` stays quick
+
 SVEA, GRETA = "svea-andersson", "greta-lindgren"
 CENTRUM = named("Hemsjukvård Centrum, Borås")
 HELLO = Written("Ditt nästa besök", "Hej Svea! Ta med din läkemedelslista.")

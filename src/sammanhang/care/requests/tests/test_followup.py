@@ -19,6 +19,8 @@ from sammanhang.region.organisations import named
 from sammanhang.work.tasks import instant
 from sammanhang.work.testing import somebody
 
+pytestmark = pytest.mark.slow  # the whole suite has it; `make check` stays quick
+
 PAGE = "/followup/retyped"
 CENTRE, ELSEWHERE = named("Vårdcentralen Södra torget"), named("Vårdcentralen Trandared")
 TOWN = named("Hemsjukvård Centrum, Borås")

@@ -38,6 +38,8 @@ from sammanhang.work.errors import DoneElsewhere
 from sammanhang.work.testing import somebody
 from sammanhang.work.units import units_of
 
+pytestmark = pytest.mark.slow  # the whole suite has it; `make check` stays quick
+
 SVEA = "svea-andersson"
 CENTRUM = named("Hemsjukvård Centrum, Borås")
 BRAMHULT = named("Hemsjukvård Brämhult, Borås")
