@@ -50,6 +50,24 @@ class Stored:
         return trusted(self.body, self.type)
 
 
+async def find_one(
+    database: Database, scope: Scope, wall: tuple[str, list[Any]], type_name: str, id: str
+) -> Stored | None:
+    """One resource by id, within a wall for the alias `r`; None when it is not there, or not to be seen. One query."""
+    where, args = wall
+    sql = (
+        f"SELECT r.type, r.id, r.version, r.updated, r.provider, r.unit, r.body FROM {table(type_name)} r"
+        f" WHERE r.self = %s AND r.type = %s AND r.id = %s AND {where}"
+    )
+    async with database.reading(scope) as connection:
+        database.queries += 1
+        cursor = await connection.quick.execute(
+            sql, [self_hash(type_name, id), NUMBER[type_name], id, *args]
+        )
+        row = await cursor.fetchone()
+    return Stored(NAME[row[0]], *row[1:]) if row is not None else None
+
+
 @dataclass
 class Record:
     """A patient's data as this actor may see it. Made only by `Doors.open_record`."""
@@ -110,17 +128,9 @@ class Record:
 
     async def find(self, type_name: str, id: str) -> Stored | None:
         """One resource of the record by id; None when it is not there, or not to be seen. One query."""
-        where, args = predicate(self.scope, "r")
-        sql = (
-            f"SELECT r.type, r.id, r.version, r.updated, r.provider, r.unit, r.body FROM {table(type_name)} r"
-            f" WHERE r.self = %s AND r.type = %s AND r.id = %s AND r.patient = %s AND {where}"
-        )
-        values = [self_hash(type_name, id), NUMBER[type_name], id, self.patient_self, *args]
-        async with self.doors.database.reading(self.scope) as connection:
-            self.doors.database.queries += 1
-            cursor = await connection.quick.execute(sql, values)
-            row = await cursor.fetchone()
-        return Stored(NAME[row[0]], *row[1:]) if row is not None else None
+        where, args = self.wall("r")
+        inside = (f"r.patient = %s AND {where}", [self.patient_self, *args])
+        return await find_one(self.doors.database, self.scope, inside, type_name, id)
 
     async def chosen(self, references: Sequence[str]) -> list[Stored]:
         """Those of some resources (`Type/id`) that are in this record and may be seen, in no order. One query."""

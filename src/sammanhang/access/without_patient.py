@@ -8,12 +8,10 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
-from sammanhang.fhir.indexing import self_hash
 from sammanhang.store.database import Scope
-from sammanhang.store.types import NAME, NUMBER, table
 
 from .actor import Actor
-from .door import Doors, Record, RecordRefused, Stored, predicate, shared_with
+from .door import Doors, Record, RecordRefused, Stored, find_one, predicate, shared_with
 from .rules import Decision, Facts, decide
 
 
@@ -40,16 +38,7 @@ class WithoutPatient:
 
     async def find(self, type_name: str, id: str) -> Stored | None:
         """One resource by id; None when it is not there, has a patient, or is not to be seen. One query."""
-        where, args = self.wall("r")
-        sql = (
-            f"SELECT r.type, r.id, r.version, r.updated, r.provider, r.unit, r.body FROM {table(type_name)} r"
-            f" WHERE r.self = %s AND r.type = %s AND r.id = %s AND {where}"
-        )
-        async with self.doors.database.reading(self.scope) as connection:
-            self.doors.database.queries += 1
-            cursor = await connection.quick.execute(sql, [self_hash(type_name, id), NUMBER[type_name], id, *args])  # fmt: skip
-            row = await cursor.fetchone()
-        return Stored(NAME[row[0]], *row[1:]) if row is not None else None
+        return await find_one(self.doors.database, self.scope, self.wall("r"), type_name, id)
 
 
 Opened = Record | WithoutPatient

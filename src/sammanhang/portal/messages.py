@@ -16,6 +16,7 @@ from sammanhang.care.messages.message import (
     conversations,
     from_resident,
     text_of,
+    written_by,
 )
 from sammanhang.kernel.content import content
 from sammanhang.kernel.errors import Conflict, Invalid, Refused
@@ -161,7 +162,7 @@ async def _one(visit: Visit, wrong: str = "", status: int = 200) -> Response:
     unit, urgent = units.living(found.owner[1]), content("messages/rules")["urgent"]
     shown = MailPage(
         title=found.topic,
-        who=_who(found, units),
+        who=written_by(found, units),
         address=f"{reader.root}/messages/{found.id}",
         letters=tuple(
             Letter(name_and_role(m.resource.sender.display) if m.resource.sender is not None else "", m.resource.sent or "", text_of(m), from_resident(m))
@@ -182,11 +183,7 @@ async def _one(visit: Visit, wrong: str = "", status: int = 200) -> Response:
 
 
 def _mail(c: Conversation, units: Units, reader: Reader) -> Mail:
-    return Mail(f"{reader.root}/messages/{c.id}", c.topic, _who(c, units), c.latest.resource.sent or "", bool(c.unopened))  # fmt: skip
-
-
-def _who(c: Conversation, units: Units) -> str:
-    return _(" och ").join(units.name(u) for u in c.units)
+    return Mail(f"{reader.root}/messages/{c.id}", c.topic, written_by(c, units), c.latest.resource.sent or "", bool(c.unopened))  # fmt: skip
 
 
 def _next(c: Conversation, units: Units) -> str:

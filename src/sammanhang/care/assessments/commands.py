@@ -8,7 +8,7 @@ from sammanhang import forms
 from sammanhang.access.door import Record, Stored
 from sammanhang.access.writing import Changes, owner_of
 from sammanhang.fhir.indexing import reference_hash, slot
-from sammanhang.fhir.r4 import Extension, Reference
+from sammanhang.fhir.r4 import Extension
 from sammanhang.forms.drafts import Draft, completed
 from sammanhang.forms.extraction import Signed, extract
 from sammanhang.forms.remarks import Remark, mark_of, remarks
@@ -20,6 +20,7 @@ from sammanhang.kernel.errors import (
     TextTooLong,
     Unprocessable,
 )
+from sammanhang.work.commands import myself
 
 from .errors import AlreadyVoided, NotYours
 
@@ -107,12 +108,9 @@ async def void(record: Record, stored: Stored, reason: str) -> None:
 
 
 def _voided(record: Record, reason: str) -> Extension:
-    a, name = record.actor.assignment, record.actor.name
-    assert a is not None
-    who = Reference(reference=f"PractitionerRole/{a.id}", display=f"{name}, {a.role_text.lower()}")
     at = clock.now().astimezone(clock.STOCKHOLM).isoformat(timespec="seconds")
     parts = [
-        Extension(url="by", valueReference=who),
+        Extension(url="by", valueReference=myself(record.actor)),
         Extension(url="at", valueDateTime=at),
         Extension(url="reason", valueString=reason),
     ]

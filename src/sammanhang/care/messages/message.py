@@ -24,8 +24,10 @@ from sammanhang.access.writing import Owner, owner_of
 from sammanhang.fhir.indexing import coded, self_hash
 from sammanhang.fhir.r4 import CodeableConcept, Coding, Communication, Extension, Reference
 from sammanhang.fhir.r4.communication import CommunicationPayload
+from sammanhang.kernel.i18n import _
 from sammanhang.store.search.parameters import parameter
 from sammanhang.work import tasks
+from sammanhang.work.units import Units
 
 from .errors import NoSuchConversation
 
@@ -114,6 +116,11 @@ def from_resident(message: Stored) -> bool:
 def text_of(message: Stored) -> str:
     """What is written in it."""
     return "\n".join(p.contentString for p in message.resource.payload or () if p.contentString)
+
+
+def written_by(found: Conversation, units: Units) -> str:
+    """The names of the units in whose name a conversation is written."""
+    return _(" och ").join(units.name(u) for u in found.units)
 
 
 def new_message(

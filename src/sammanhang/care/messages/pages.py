@@ -28,6 +28,7 @@ from .message import (
     conversations,
     from_resident,
     text_of,
+    written_by,
 )
 from .writing import Written
 
@@ -198,7 +199,7 @@ async def _one(visit: Visit, wrong: str = "", status: int = 200) -> Response:
         root=_root(record),
         address=f"{_root(record)}/messages/{id}",
         person=person_of(record.patient, record.facts.protected),
-        units=_names(found, units),
+        units=written_by(found, units),
         about=f"{_root(record)}/requests/{found.about}" if found.about else "",
         state=_waited_for(found, units),
         said=tuple(_said(m, found, units) for m in found.messages),
@@ -223,7 +224,7 @@ def _row(record: Record, c: Conversation, units: Units) -> Row:
     else:
         state, tag = _("Läst %(when)s") % {"when": show.when(latest.resource.received)}, "done"
     words = " ".join(text_of(latest).split())
-    return Row(f"{_root(record)}/messages/{c.id}", c.topic, _names(c, units), words[:160], latest.resource.sent or "", state, tag)  # fmt: skip
+    return Row(f"{_root(record)}/messages/{c.id}", c.topic, written_by(c, units), words[:160], latest.resource.sent or "", state, tag)  # fmt: skip
 
 
 def _said(message: Stored, c: Conversation, units: Units) -> Said:
@@ -233,10 +234,6 @@ def _said(message: Stored, c: Conversation, units: Units) -> Said:
         who or (_("Invånaren") if theirs else ""), "" if theirs else units.name(c.owner[1]), r.sent or "",
         text_of(message), theirs, r.received or "",
     )  # fmt: skip
-
-
-def _names(c: Conversation, units: Units) -> str:
-    return _(" och ").join(units.name(u) for u in c.units)
 
 
 def _waited_for(c: Conversation, units: Units) -> str:

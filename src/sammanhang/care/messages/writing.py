@@ -5,9 +5,9 @@ One act is one transaction: the message, the work it makes and the trace are sto
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from contextlib import suppress
+from dataclasses import dataclass
 from datetime import datetime
-from typing import Any
 from uuid import NAMESPACE_URL, uuid5
 
 from sammanhang.access.door import Record, Stored
@@ -63,8 +63,7 @@ async def write(record: Record, written: Written) -> str:
         raise NobodyReads(said["sv"], said["en"])
     changes, now, me = Changes.by(record), clock.now(), myself(record.actor)
     request = await record.find("ServiceRequest", written.about) if written.about else None
-    other = await other_unit(record, request)
-    joint = other if written.joint else None
+    joint = await other_unit(record, request) if written.joint else None
     made = fhir.new_message(
         record.patient_id, me, _patient(record), text, tasks.instant(now, precise=True),
         topic=topic, about=request.id if request is not None else "",
@@ -117,20 +116,17 @@ async def reply(record: Record, id: str, text: str) -> None:
     await _stored(changes, "message-reply")
 
 
-async def opened(record: Record, found: Conversation) -> Conversation:
+async def opened(record: Record, found: Conversation) -> None:
     """The resident has opened a conversation: its messages are read, and nobody need see to it any more.
 
     Somebody who opens it at the same moment is first, or the next to open it is: nothing is told of that.
     """
     if not found.unopened:
-        return found
+        return
     changes = Changes.by_resident(record, found.owner)
     _open(changes, found, _myself(record), clock.now())
-    try:
+    with suppress(Conflict):
         await changes.commit("message-read")
-    except Conflict:
-        return found
-    return replace(found, tasks=())
 
 
 def read_by(record: Record) -> frozenset[str]:
@@ -227,5 +223,5 @@ def _myself(record: Record) -> Reference:
     return Reference(reference=record.actor.id, display=record.actor.name or None)
 
 
-def _unit(unit: Any) -> Reference:
+def _unit(unit: Unit) -> Reference:
     return Reference(reference=f"Organization/{unit.id}", display=unit.name)
